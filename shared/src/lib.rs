@@ -1,0 +1,21 @@
+//! The domain of Tessera, with no gRPC in it: tokens, principals, roles, keys,
+//! the store, configuration and telemetry. The issuer and the verifier share
+//! this crate and the contract, and nothing else.
+//!
+//! Time and randomness are arguments everywhere: see [`clock::Clock`] and
+//! [`ring::rand::SecureRandom`].
+
+pub mod clock;
+pub mod config;
+pub mod examine;
+pub mod id;
+pub mod jwt;
+pub mod keys;
+pub mod opaque;
+pub mod password;
+pub mod principal;
+pub mod record;
+pub mod revocation;
+pub mod role;
+pub mod store;
+pub mod telemetry;

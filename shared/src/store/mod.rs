@@ -1,0 +1,168 @@
+//! The store: opaque records under typed keys, changed by compare-and-swap, and
+//! ordered sets of ids beside them.
+//!
+//! Two traits. [`StoreReader`] is all that a verifier can name; [`StoreWriter`] is
+//! the issuer's. A record is one value under one key, so that ending a token is
+//! one atomic write on any topology; an index is only a list of where to look,
+//! and grants nothing. Writers add to the index first and write the record
+//! after, so a crash between the two leaves an entry that leads nowhere, which a
+//! sweep removes.
+//!
+//! To add a backend: implement both traits, and run [`conformance`] on it.
+
+pub mod conformance;
+pub mod embedded;
+pub mod redis;
+pub mod records;
+mod url;
+
+// pub use self::url::{StoreUrl, open, OpenStore};
+
+use async_trait::async_trait;
+
+use crate::{
+    clock::Timestamp,
+    id::{AccountId, SessionId, TokenId, UserId},
+};
+
+/// How many keys hold the revocations: see [`crate::revocation`].
+pub const REVOCATION_BUCKETS: u16 = 256;
+
+/// Where a record lives.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// An account.
+    Account(AccountId),
+    /// A user.
+    User(UserId),
+    /// Which user has this name, lower case.
+    Username(String),
+    /// A session.
+    Session(SessionId),
+    /// A permanent token.
+    Token(TokenId),
+    /// The role catalogue.
+    Roles,
+    /// The public signing keys.
+    KeySet,
+    /// A private signing key, by `kid`. No verifier may read it.
+    PrivateKey(String),
+    /// A bucket of revocations, below [`REVOCATION_BUCKETS`].
+    Revocations(u16),
+}
+
+/// An ordered set of ids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Index {
+    /// All accounts.
+    Accounts,
+    /// An account's users.
+    UsersOf(AccountId),
+    /// A user's sessions.
+    SessionsOf(UserId),
+    /// An account's permanent tokens, whatever their state.
+    TokensOf(AccountId),
+}
+
+/// How a compare-and-swap ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Swap {
+    /// The new value is durable.
+    Done,
+    /// The record was not what was expected; nothing is changed.
+    Conflict,
+}
+
+/// The store could not answer. Never a verdict on what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// Out of reach, too slow, or not confirmed: a write may or may not be done.
+    #[error("the store is out of reach: {0}")]
+    Unavailable(String),
+    /// A record that this version can't read.
+    #[error("a record in the store is damaged: {0}")]
+    Damaged(&'static str),
+}
+
+/// What a verifier may do.
+#[async_trait]
+pub trait StoreReader: Send + Sync {
+    /// The values under `keys`, in their order, in one round trip.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]; `None` is absence, never an outage.
+    async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
+}
+
+/// What an issuer may do besides.
+#[async_trait]
+pub trait StoreWriter: StoreReader {
+    /// Replaces the value under `key`, if it is `expected` (`None`: absent), by
+    /// `new` (never empty; `None`: remove). The store may forget the record after
+    /// `garbage_at`, and not before; records decide by their own times.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: done or not, nobody knows.
+    async fn swap(
+        &self,
+        key: &Key,
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+        garbage_at: Option<Timestamp>,
+    ) -> Result<Swap, StoreError>;
+
+    /// Puts `id` into `index`; no change if it is there.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn index_add(&self, index: Index, id: i64) -> Result<(), StoreError>;
+
+    /// Takes `id` out of `index`; no change if it is not there.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn index_remove(&self, index: Index, id: i64) -> Result<(), StoreError>;
+
+    /// Up to `limit` ids of `index` above `after`, ascending.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn index_page(&self, index: Index, after: i64, limit: usize)
+    -> Result<Vec<i64>, StoreError>;
+
+    /// Counts `token` as live in `account` until `live_until` ([`Timestamp::NEVER`]
+    /// for ever), unless `limit` others are live at `now`: then false, and nothing
+    /// is changed. Atomic. A token already counted keeps one place.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn reserve(
+        &self,
+        account: AccountId,
+        token: TokenId,
+        live_until: Timestamp,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<bool, StoreError>;
+
+    /// Ends the counting of `token`; no change if it is not counted.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn release(&self, account: AccountId, token: TokenId) -> Result<(), StoreError>;
+
+    /// Ids counted as live in `account` and not yet expired at `now`, at most `limit`; for the sweep.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn reserved(&self, account: AccountId, now: Timestamp, limit: usize)
+    -> Result<Vec<i64>, StoreError>;
+
+    /// Forgets records past their `garbage_at`. Stores that do so by themselves do nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn collect_garbage(&self, _now: Timestamp) -> Result<(), StoreError> {
+        Ok(())
+    }
+}
