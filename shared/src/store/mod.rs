@@ -79,6 +79,9 @@ pub enum StoreError {
     /// Out of reach, too slow, or not confirmed: a write may or may not be done.
     #[error("the store is out of reach: {0}")]
     Unavailable(String),
+    /// Others kept changing the same record; nothing is changed.
+    #[error("others keep changing the same record")]
+    Contended,
     /// A record that this version can't read.
     #[error("a record in the store is damaged: {0}")]
     Damaged(&'static str),

@@ -1,0 +1,95 @@
+//! Access tokens: the signature proves them, and the revocations can end them early.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwapOption;
+
+use super::{Good, Reason, Refusal};
+use crate::{
+    clock::Timestamp,
+    jwt::{self, Rejection, VerifiedClaims, VerifyingKeys},
+    keys::KeySet,
+    principal::{Principal, Proof},
+    revocation::Subject,
+    role::ScopeSet,
+    store::{Key, StoreError, StoreReader},
+};
+
+/// The keys as last read, so that they are parsed once and not for each token.
+#[derive(Default)]
+pub(super) struct Keys(ArcSwapOption<(Vec<u8>, VerifyingKeys)>);
+
+impl Keys {
+    fn parsed(&self, bytes: Vec<u8>) -> Result<Arc<(Vec<u8>, VerifyingKeys)>, StoreError> {
+        if let Some(last) = self.0.load_full().filter(|last| last.0 == bytes) {
+            return Ok(last);
+        }
+        let set = KeySet::from_bytes(&bytes).map_err(|_| StoreError::Damaged("the key set"))?;
+        let parsed = Arc::new((bytes, VerifyingKeys::from(&set)));
+        self.0.store(Some(parsed.clone()));
+        Ok(parsed)
+    }
+}
+
+pub(super) async fn examine(
+    store: &dyn StoreReader,
+    keys: &Keys,
+    token: &str,
+    now: Timestamp,
+) -> Result<Good, Refusal> {
+    let bytes = store.read(&[Key::KeySet]).await?.pop().flatten();
+    let bytes = bytes.ok_or(StoreError::Unavailable("no signing key yet".into()))?;
+    let keys = keys.parsed(bytes)?;
+    let claims = jwt::verify(token, &keys.1, now).map_err(reason)?;
+    if is_revoked(store, &claims).await? {
+        return Err(Reason::Revoked.into());
+    }
+    Ok(good(&claims))
+}
+
+async fn is_revoked(store: &dyn StoreReader, claims: &VerifiedClaims) -> Result<bool, StoreError> {
+    let (proof, version) = match (claims.proof(), claims.token_version()) {
+        (Proof::Session(id), _) => (Subject::Session(id), 0),
+        (Proof::PermanentToken(id), version) => (Subject::Token(id), version),
+    };
+    let subjects = [
+        (proof, version),
+        (Subject::User(claims.user()), claims.user_version()),
+        (Subject::Account(claims.account()), 0),
+    ];
+    let buckets = store.read(&subjects.map(|(subject, _)| subject.key())).await?;
+    for ((subject, version), bucket) in subjects.into_iter().zip(buckets) {
+        if version < subject.min_version(bucket.as_deref())? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn good(claims: &VerifiedClaims) -> Good {
+    Good {
+        principal: Principal {
+            proof: claims.proof(),
+            account: claims.account(),
+            user: claims.user(),
+            role: claims.role().to_owned(),
+            scopes: ScopeSet::from_claim(claims.scope()),
+            audiences: claims.audiences().to_vec(),
+            issued_at: claims.issued_at(),
+            expires_at: Some(claims.expires_at()),
+            name: claims.name().to_owned(),
+        },
+        allowed_cidrs: claims.allowed_cidrs().to_vec(),
+    }
+}
+
+fn reason(rejection: Rejection) -> Reason {
+    match rejection {
+        Rejection::Malformed => Reason::Malformed,
+        Rejection::WrongType => Reason::WrongType,
+        Rejection::BadSignature | Rejection::UnknownKey => Reason::BadSignature,
+        Rejection::WrongIssuer => Reason::WrongIssuer,
+        Rejection::Expired => Reason::Expired,
+        Rejection::NotYetValid => Reason::NotYetValid,
+    }
+}
