@@ -1,1 +1,6 @@
-//! x
+//! The issuer.
+#![allow(dead_code)]
+mod caller;
+mod core;
+mod failure;
+mod fields;

@@ -10,7 +10,7 @@ use crate::{
     jwt::{self, Rejection, VerifiedClaims, VerifyingKeys},
     keys::KeySet,
     principal::{Principal, Proof},
-    revocation::Subject,
+    revocation::{ALL_VERSIONS, Subject},
     role::ScopeSet,
     store::{Key, StoreError, StoreReader},
 };
@@ -41,16 +41,21 @@ pub(super) async fn examine(
     let bytes = bytes.ok_or(StoreError::Unavailable("no signing key yet".into()))?;
     let keys = keys.parsed(bytes)?;
     let claims = jwt::verify(token, &keys.1, now).map_err(reason)?;
-    if is_revoked(store, &claims).await? {
-        return Err(Reason::Revoked.into());
+    match ended(store, &claims).await? {
+        Some(reason) => Err(reason.into()),
+        None => Ok(good(&claims)),
     }
-    Ok(good(&claims))
 }
 
-async fn is_revoked(store: &dyn StoreReader, claims: &VerifiedClaims) -> Result<bool, StoreError> {
-    let (proof, version) = match (claims.proof(), claims.token_version()) {
-        (Proof::Session(id), _) => (Subject::Session(id), 0),
-        (Proof::PermanentToken(id), version) => (Subject::Token(id), version),
+/// Why the revocations end this token early, if they do. A user or an account is
+/// named with all versions while it is disabled.
+async fn ended(
+    store: &dyn StoreReader,
+    claims: &VerifiedClaims,
+) -> Result<Option<Reason>, StoreError> {
+    let (proof, version) = match claims.proof() {
+        Proof::Session(id) => (Subject::Session(id), 0),
+        Proof::PermanentToken(id) => (Subject::Token(id), claims.token_version()),
     };
     let subjects = [
         (proof, version),
@@ -59,11 +64,14 @@ async fn is_revoked(store: &dyn StoreReader, claims: &VerifiedClaims) -> Result<
     ];
     let buckets = store.read(&subjects.map(|(subject, _)| subject.key())).await?;
     for ((subject, version), bucket) in subjects.into_iter().zip(buckets) {
-        if version < subject.min_version(bucket.as_deref())? {
-            return Ok(true);
+        let lowest = subject.min_version(bucket.as_deref())?;
+        if version < lowest {
+            let disabled = matches!(subject, Subject::User(_) | Subject::Account(_))
+                && lowest == ALL_VERSIONS;
+            return Ok(Some(if disabled { Reason::PrincipalDisabled } else { Reason::Revoked }));
         }
     }
-    Ok(false)
+    Ok(None)
 }
 
 fn good(claims: &VerifiedClaims) -> Good {

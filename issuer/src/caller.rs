@@ -1,0 +1,128 @@
+//! Who calls: the credentials in metadata, examined as the verifier would.
+
+use std::net::SocketAddr;
+
+use tessera_shared::{
+    clock::Timestamp,
+    examine::{Question, Verdict},
+    id::{AccountId, SessionId, TokenId, UserId},
+    principal::{Principal, Proof},
+    record::PermanentToken,
+    role::{ADMIN_SCOPE, Role},
+    store::records,
+};
+use tonic::{Extensions, metadata::MetadataMap, transport::server::TcpConnectInfo};
+
+use crate::{core::Core, failure::Failure};
+
+/// A principal that proved itself for this call.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    pub(crate) principal: Principal,
+    /// When the permanent token behind the call ends; `None`: never, or a session.
+    ends_at: Option<Timestamp>,
+}
+
+impl Caller {
+    pub(crate) const fn account(&self) -> AccountId {
+        self.principal.account
+    }
+
+    pub(crate) const fn user(&self) -> UserId {
+        self.principal.user
+    }
+
+    /// The caller's session.
+    pub(crate) const fn session(&self) -> Result<SessionId, Failure> {
+        match self.principal.proof {
+            Proof::Session(id) => Ok(id),
+            Proof::PermanentToken(_) => Err(Failure::SessionRequired),
+        }
+    }
+
+    /// The permanent token behind the call, if it is one.
+    pub(crate) const fn token(&self) -> Option<TokenId> {
+        match self.principal.proof {
+            Proof::Session(_) => None,
+            Proof::PermanentToken(id) => Some(id),
+        }
+    }
+
+    /// Whether the caller administers anything.
+    pub(crate) fn is_admin(&self) -> bool {
+        self.principal.scopes.contains(ADMIN_SCOPE)
+    }
+
+    /// Whether the caller administers `account`: its own, or all if it is of the first.
+    pub(crate) fn administers(&self, account: AccountId) -> bool {
+        self.is_admin() && (self.account() == account || self.account() == AccountId::FIRST)
+    }
+
+    /// Whether the caller administers every account.
+    pub(crate) fn administers_all(&self) -> bool {
+        self.is_admin() && self.account() == AccountId::FIRST
+    }
+
+    /// Refuses a role with a scope that the caller has not.
+    pub(crate) fn may_give(&self, role: &Role) -> Result<(), Failure> {
+        let within = role.scopes.is_within(&self.principal.scopes);
+        if within { Ok(()) } else { Err(Failure::RoleAboveCaller) }
+    }
+
+    /// Refuses an end after the caller's own; `None` is never.
+    pub(crate) fn may_last(&self, until: Option<Timestamp>) -> Result<(), Failure> {
+        let own = self.ends_at.unwrap_or(Timestamp::NEVER);
+        let within = until.unwrap_or(Timestamp::NEVER) <= own;
+        if within { Ok(()) } else { Err(Failure::OutlivesCaller) }
+    }
+}
+
+impl Core {
+    /// The caller of a request with this metadata and these extensions.
+    pub(crate) async fn caller(
+        &self,
+        metadata: &MetadataMap,
+        extensions: &Extensions,
+    ) -> Result<Caller, Failure> {
+        let question = Question {
+            client_address: peer(extensions).map(|peer| peer.ip()),
+            ..Question::default()
+        };
+        let verdict = self.examiner.examine(credentials(metadata)?, &question, self.now()).await?;
+        let Verdict::Granted(principal) = verdict else {
+            return Err(Failure::CredentialsInvalid);
+        };
+        let ends_at = match principal.proof {
+            Proof::Session(_) => None,
+            Proof::PermanentToken(id) => {
+                let token: Option<PermanentToken> = records::load(&*self.store, id.into()).await?;
+                let token = token.ok_or(Failure::CredentialsInvalid)?;
+                (token.expires_at != 0).then(|| Timestamp::from_millis(token.expires_at))
+            }
+        };
+        Ok(Caller { principal: *principal, ends_at })
+    }
+}
+
+/// The token in `authorization`: `Bearer` or `APIKey`, in any letter case (RFC 9110, section 11.1).
+pub(crate) fn credentials(metadata: &MetadataMap) -> Result<&str, Failure> {
+    let mut values = metadata.get_all("authorization").iter();
+    let value = values.next().ok_or(Failure::CredentialsMissing)?;
+    if values.next().is_some() {
+        return Err(Failure::CredentialsInvalid);
+    }
+    let value = value.to_str().map_err(|_| Failure::CredentialsInvalid)?;
+    let (scheme, token) = value.trim().split_once(' ').ok_or(Failure::CredentialsInvalid)?;
+    let known = ["bearer", "apikey"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    if known { Ok(token.trim()) } else { Err(Failure::CredentialsInvalid) }
+}
+
+/// The address at the other end of the connection.
+pub(crate) fn peer(extensions: &Extensions) -> Option<SocketAddr> {
+    use tonic::transport::server::TlsConnectInfo;
+    let tls = || extensions.get::<TlsConnectInfo<TcpConnectInfo>>();
+    extensions
+        .get::<TcpConnectInfo>()
+        .and_then(TcpConnectInfo::remote_addr)
+        .or_else(|| tls().and_then(|info| info.get_ref().remote_addr()))
+}

@@ -1,0 +1,92 @@
+//! What every call needs: the store, the time, and the rules of this installation.
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwapOption;
+use ring::rand::SecureRandom;
+use tessera_shared::{
+    clock::{Clock, Timestamp},
+    examine::Examiner,
+    jwt::AccessSigner,
+    opaque::Opaque,
+    password::PasswordHasher,
+    revocation::Subject,
+    role::{Catalogue, Role},
+    store::{StoreWriter, records},
+};
+
+use crate::failure::Failure;
+
+/// An access token made from a read just before a revocation may come to life this
+/// long after it: the longest that a call may take, and some skew between clocks.
+const SLACK: Duration = Duration::from_mins(5);
+
+/// The rules that an operator sets.
+#[derive(Clone, Debug)]
+pub(crate) struct Policy {
+    pub(crate) tokens_per_account: u32,
+    pub(crate) access_ttl: Duration,
+    pub(crate) refresh_ttl: Duration,
+    pub(crate) refresh_grace: Duration,
+    pub(crate) default_audiences: Vec<String>,
+    pub(crate) password_min_length: usize,
+}
+
+/// The key that signs, and the name that it signs in.
+pub(crate) struct Signing {
+    pub(crate) signer: AccessSigner,
+    /// The `iss` claim.
+    pub(crate) issuer: String,
+}
+
+/// The issuer, without its gRPC face.
+pub(crate) struct Core {
+    pub(crate) store: Arc<dyn StoreWriter>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn SecureRandom + Send + Sync>,
+    pub(crate) opaque: Opaque,
+    pub(crate) examiner: Examiner,
+    pub(crate) passwords: PasswordHasher,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) policy: Policy,
+    /// `None` until the store was first reached.
+    pub(crate) signing: ArcSwapOption<Signing>,
+}
+
+impl Core {
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The role of this name.
+    pub(crate) fn role_named(&self, field: &'static str, name: &str) -> Result<&Role, Failure> {
+        let names = || {
+            let names: Vec<_> = self.catalogue.roles().iter().map(|r| r.name.as_str()).collect();
+            format!("no such role; there are: {}", names.join(", "))
+        };
+        self.catalogue.by_name(name).ok_or_else(|| Failure::field(field, names()))
+    }
+
+    /// The name of a role; empty if it left the catalogue.
+    pub(crate) fn role_name(&self, id: i64) -> String {
+        self.catalogue.by_id(id).map(|role| role.name.clone()).unwrap_or_default()
+    }
+
+    /// Denies access tokens of `subject` below `min_version`, for as long as one may live.
+    pub(crate) async fn revoke(&self, subject: Subject, min_version: u32) -> Result<(), Failure> {
+        self.write_revocation(subject, min_version, false).await
+    }
+
+    /// As [`Core::revoke`], and lets a version fall: a disabled subject that is enabled again.
+    pub(crate) async fn write_revocation(
+        &self,
+        subject: Subject,
+        min_version: u32,
+        replace: bool,
+    ) -> Result<(), Failure> {
+        let now = self.now();
+        let garbage_at = now.after(self.policy.access_ttl).after(SLACK);
+        records::revoke(&*self.store, subject, min_version, garbage_at, now, replace).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,161 @@
+//! How a call fails, and the one place that turns that into a gRPC status.
+//!
+//! To add a reason: document it in `error_reason.proto`, add it here, and the
+//! compiler names what is left to do.
+
+use tessera_proto::v1::ErrorReason;
+use tessera_shared::{
+    id::NoRandomness, keys::KeyError, password::PasswordError, store::StoreError,
+};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt};
+
+/// The domain of every `ErrorInfo`.
+const DOMAIN: &str = "tessera.v1";
+
+/// A field that is wrong, and what would be right.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Violation {
+    pub(crate) field: &'static str,
+    pub(crate) description: String,
+}
+
+/// Why a call failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    #[error("a field is wrong")]
+    InvalidFields(Vec<Violation>),
+    #[error("this call needs credentials: authorization: Bearer or APIKey")]
+    CredentialsMissing,
+    #[error("the credentials are not good")]
+    CredentialsInvalid,
+    #[error("no active account with this username and password")]
+    LoginFailed,
+    #[error("the refresh token is not good; log in again")]
+    RefreshTokenInvalid,
+    #[error("the refresh token was used before; its session is ended")]
+    RefreshTokenReused,
+    #[error("the caller's role does not allow this")]
+    NotPermitted,
+    #[error("the role has a scope that the caller's has not")]
+    RoleAboveCaller,
+    #[error("a permanent token can't make or extend a token that outlives it")]
+    OutlivesCaller,
+    #[error("this call needs a session, not a permanent token")]
+    SessionRequired,
+    #[error("no such {0}, or none that the caller may see")]
+    NotFound(&'static str),
+    #[error("the username is taken")]
+    UsernameTaken,
+    #[error("the account has {0} live permanent tokens, as many as it may")]
+    TokenLimitReached(u32),
+    #[error("the permanent token is revoked or expired")]
+    TokenEnded,
+    #[error("nobody disables themselves or their own account")]
+    SelfDisable,
+    #[error("others kept changing the same record; retry")]
+    Conflict,
+    #[error("the store is out of reach or did not confirm in time; look, or retry")]
+    StoreUnavailable(#[source] StoreError),
+    #[error("too many password checks under way; retry later")]
+    TooManyLogins,
+    #[error("the service is starting; retry")]
+    NotReady,
+    #[error("an internal fault; it is in the log")]
+    Internal(String),
+}
+
+impl Failure {
+    /// One wrong field.
+    pub(crate) fn field(field: &'static str, description: impl Into<String>) -> Self {
+        Self::InvalidFields(vec![Violation { field, description: description.into() }])
+    }
+
+    const fn kind(&self) -> (Code, ErrorReason) {
+        match self {
+            Self::InvalidFields(_) => (Code::InvalidArgument, ErrorReason::InvalidField),
+            Self::CredentialsMissing => (Code::Unauthenticated, ErrorReason::CredentialsMissing),
+            Self::CredentialsInvalid => (Code::Unauthenticated, ErrorReason::CredentialsInvalid),
+            Self::LoginFailed => (Code::Unauthenticated, ErrorReason::LoginFailed),
+            Self::RefreshTokenInvalid => (Code::Unauthenticated, ErrorReason::RefreshTokenInvalid),
+            Self::RefreshTokenReused => (Code::Unauthenticated, ErrorReason::RefreshTokenReused),
+            Self::NotPermitted => (Code::PermissionDenied, ErrorReason::NotPermitted),
+            Self::RoleAboveCaller => (Code::PermissionDenied, ErrorReason::RoleAboveCaller),
+            Self::OutlivesCaller => (Code::PermissionDenied, ErrorReason::OutlivesCaller),
+            Self::SessionRequired => (Code::FailedPrecondition, ErrorReason::SessionRequired),
+            Self::NotFound(_) => (Code::NotFound, ErrorReason::NotFound),
+            Self::UsernameTaken => (Code::AlreadyExists, ErrorReason::UsernameTaken),
+            Self::TokenLimitReached(_) => (Code::ResourceExhausted, ErrorReason::TokenLimitReached),
+            Self::TokenEnded => (Code::FailedPrecondition, ErrorReason::TokenEnded),
+            Self::SelfDisable => (Code::FailedPrecondition, ErrorReason::SelfDisable),
+            Self::Conflict => (Code::Aborted, ErrorReason::Conflict),
+            Self::StoreUnavailable(_) => (Code::Unavailable, ErrorReason::StoreUnavailable),
+            Self::TooManyLogins => (Code::ResourceExhausted, ErrorReason::TooManyLogins),
+            Self::NotReady => (Code::Unavailable, ErrorReason::NotReady),
+            Self::Internal(_) => (Code::Internal, ErrorReason::Internal),
+        }
+    }
+
+    /// What is in the log and not in the answer.
+    fn log(&self) {
+        match self {
+            Self::StoreUnavailable(error) => tracing::warn!(%error, "the store did not answer"),
+            Self::Internal(error) => tracing::error!(%error, "an internal fault"),
+            _ => {}
+        }
+    }
+}
+
+impl From<Failure> for Status {
+    fn from(failure: Failure) -> Self {
+        failure.log();
+        let (code, reason) = failure.kind();
+        let reason = reason.as_str_name().trim_start_matches("ERROR_REASON_");
+        let mut details = ErrorDetails::with_error_info(reason, DOMAIN, []);
+        if let Failure::InvalidFields(violations) = &failure {
+            for violation in violations {
+                details.add_bad_request_violation(violation.field, violation.description.as_str());
+            }
+        }
+        let message = match &failure {
+            Failure::InvalidFields(violations) => violations
+                .iter()
+                .map(|v| format!("{}: {}", v.field, v.description))
+                .collect::<Vec<_>>()
+                .join("; "),
+            other => other.to_string(),
+        };
+        Self::with_error_details(code, message, details)
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Unavailable(_) => Self::StoreUnavailable(error),
+            StoreError::Contended => Self::Conflict,
+            StoreError::Damaged(_) => Self::Internal(error.to_string()),
+        }
+    }
+}
+
+impl From<PasswordError> for Failure {
+    fn from(error: PasswordError) -> Self {
+        match error {
+            PasswordError::Busy => Self::TooManyLogins,
+            PasswordError::Internal(what) => Self::Internal(what.to_owned()),
+        }
+    }
+}
+
+impl From<NoRandomness> for Failure {
+    fn from(error: NoRandomness) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
