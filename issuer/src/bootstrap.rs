@@ -1,0 +1,115 @@
+//! The first start of an installation: roles, signing key, first account and
+//! administrator. Every start goes through it, and several issuers may at once.
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use tessera_shared::{
+    id::{AccountId, UserId},
+    keys::{Algorithm, KeyEncryptionKey},
+    record::{Account, User, Username},
+    store::{Index, Key, StoreError, Swap, records},
+};
+use zeroize::Zeroizing;
+
+use crate::{core::Core, failure::Failure};
+
+/// What the first start needs to know.
+pub(crate) struct FirstStart {
+    pub(crate) issuer_url: String,
+    pub(crate) algorithm: Algorithm,
+    pub(crate) key_encryption_key: Option<KeyEncryptionKey>,
+    pub(crate) admin_username: String,
+    /// `None`: one is made, and answered.
+    pub(crate) admin_password: Option<Zeroizing<String>>,
+}
+
+/// The first administrator, made just now.
+pub struct FirstAdministrator {
+    /// The name to log in with.
+    pub username: String,
+    /// The password, if it was made here: show it once.
+    pub made_password: Option<Zeroizing<String>>,
+}
+
+impl std::fmt::Debug for FirstAdministrator {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("FirstAdministrator").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// Makes what is missing; answers the first administrator if it was made now.
+    pub(crate) async fn bootstrap(
+        &self,
+        first: &FirstStart,
+    ) -> Result<Option<FirstAdministrator>, Failure> {
+        self.publish_roles().await?;
+        let kek = first.key_encryption_key.as_ref();
+        self.load_signing_key(&first.issuer_url, first.algorithm, kek).await?;
+        self.make_first_account().await?;
+        self.make_first_administrator(first).await
+    }
+
+    async fn publish_roles(&self) -> Result<(), Failure> {
+        let new = self.catalogue.to_bytes();
+        let old = self.store.read(&[Key::Roles]).await?.pop().flatten();
+        if old.as_ref() == Some(&new) {
+            return Ok(());
+        }
+        match self.store.swap(&Key::Roles, old.as_deref(), Some(&new), None).await? {
+            Swap::Done => tracing::info!(roles = self.catalogue.roles().len(), "published the role catalogue"),
+            Swap::Conflict => return Err(StoreError::Contended.into()),
+        }
+        Ok(())
+    }
+
+    async fn make_first_account(&self) -> Result<(), Failure> {
+        self.store.index_add(Index::Accounts, AccountId::FIRST.get()).await?;
+        let account = Account {
+            id: AccountId::FIRST.get(),
+            name: "First account".to_owned(),
+            disabled: false,
+            created_at: self.now().millis(),
+        };
+        records::create(&*self.store, AccountId::FIRST.into(), &account).await?;
+        Ok(())
+    }
+
+    async fn make_first_administrator(
+        &self,
+        first: &FirstStart,
+    ) -> Result<Option<FirstAdministrator>, Failure> {
+        let existing: Option<User> = records::load(&*self.store, UserId::FIRST.into()).await?;
+        if existing.is_some() {
+            return Ok(None);
+        }
+        let made = if first.admin_password.is_some() { None } else { Some(self.make_password()?) };
+        let password = first.admin_password.as_ref().or(made.as_ref());
+        let password = password.map(|p| p.as_str()).unwrap_or_default();
+        let role = self.catalogue.administrators();
+        let role = role.ok_or_else(|| Failure::Internal("no role administers".to_owned()))?;
+        let user = User {
+            id: UserId::FIRST.get(),
+            account: AccountId::FIRST.get(),
+            username: first.admin_username.clone(),
+            role: role.id,
+            disabled: false,
+            created_at: self.now().millis(),
+            password_hash: self.passwords.hash(password).await?,
+            version: 1,
+        };
+        let claim = Username { user: user.id };
+        records::create(&*self.store, Key::Username(user.username.clone()), &claim).await?;
+        self.store.index_add(Index::UsersOf(AccountId::FIRST), user.id).await?;
+        let created = records::create(&*self.store, UserId::FIRST.into(), &user).await?;
+        Ok((created == Swap::Done)
+            .then(|| FirstAdministrator { username: user.username, made_password: made }))
+    }
+
+    fn make_password(&self) -> Result<Zeroizing<String>, Failure> {
+        let mut bytes = Zeroizing::new([0; 18]);
+        self.rng
+            .fill(bytes.as_mut_slice())
+            .map_err(|_| Failure::Internal("no random bytes".to_owned()))?;
+        Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
+    }
+}

@@ -1,0 +1,311 @@
+//! Sessions: log in, refresh, log out.
+//!
+//! A session is one refresh family. Its record holds the hash of the current
+//! refresh token and of the one before it. A refresh replaces the record by
+//! compare-and-swap, so one of many concurrent calls wins; the others find their
+//! token to be the one before, and derive the same successor from it.
+
+use std::net::IpAddr;
+
+use tessera_shared::{
+    clock::Timestamp,
+    id::{SessionId, UserId},
+    jwt::AccessClaims,
+    opaque::{Form, PlainToken, PresentedRefresh},
+    record::{Account, Session, User, Username},
+    revocation::{ALL_VERSIONS, Subject},
+    store::{Index, Key, records},
+};
+
+use crate::{
+    caller::Caller,
+    core::Core,
+    failure::Failure,
+    fields::{self, Fields, Page},
+};
+
+const NONCE_BYTES: usize = 16;
+/// Sessions ended at a time; a user has few.
+const BATCH: usize = 256;
+
+/// A session's present pair of tokens.
+pub(crate) struct Pair {
+    pub(crate) access: String,
+    pub(crate) access_expires_at: Timestamp,
+    pub(crate) refresh: PlainToken,
+    pub(crate) refresh_expires_at: Timestamp,
+}
+
+/// What the issuer saw of a client that logs in.
+pub(crate) struct Client {
+    pub(crate) address: Option<IpAddr>,
+    pub(crate) user_agent: String,
+}
+
+/// What a refresh found.
+enum Refreshed {
+    /// The token was current, and is now replaced; or it was just replaced.
+    Next(Session, PlainToken),
+    /// The token was used long ago: somebody has a copy.
+    Reused(Session),
+}
+
+impl Core {
+    /// Opens a session for the user with this name and password.
+    pub(crate) async fn login(
+        &self,
+        username: &str,
+        password: &str,
+        client: Client,
+    ) -> Result<Pair, Failure> {
+        let mut fields = Fields::default();
+        let name = fields.take(fields::username(username));
+        let fits = (1..=tessera_shared::password::LONGEST_PASSWORD).contains(&password.len());
+        fields.require(fits, "password", "1 to 1024 bytes");
+        fields.check()?;
+        let user = self.user_named(&name.unwrap_or_default()).await?;
+        let hash = user.as_ref().map(|user| user.password_hash.as_str());
+        let right = self.passwords.check(password, hash).await?;
+        let user = user.filter(|_| right).ok_or(Failure::LoginFailed)?;
+        let user = self.enabled(user).await?.ok_or(Failure::LoginFailed)?;
+        let (session, refresh) = self.open_session(&user, client).await?;
+        self.recheck(&user, &session).await?;
+        self.pair(&user, &session, refresh)
+    }
+
+    /// Trades a refresh token for the next pair.
+    pub(crate) async fn refresh(&self, plain: &str) -> Result<Pair, Failure> {
+        let Some(Form::Refresh(presented)) = self.opaque.parse(plain) else {
+            return Err(Failure::RefreshTokenInvalid);
+        };
+        match self.rotate_refresh(&presented).await? {
+            Refreshed::Next(session, refresh) => {
+                let user: Option<User> =
+                    records::load(&*self.store, Key::User(user_of(&session)?)).await?;
+                let user = user.ok_or(Failure::RefreshTokenInvalid)?;
+                let user = self.enabled(user).await?.ok_or(Failure::RefreshTokenInvalid)?;
+                self.pair(&user, &session, refresh)
+            }
+            Refreshed::Reused(session) => {
+                tracing::warn!(session.id, "a refresh token was used twice; its session ends");
+                self.end_session(user_of(&session)?, id_of(&session)?).await?;
+                Err(Failure::RefreshTokenReused)
+            }
+        }
+    }
+
+    async fn rotate_refresh(&self, presented: &PresentedRefresh) -> Result<Refreshed, Failure> {
+        let now = self.now();
+        let mut nonce = vec![0; NONCE_BYTES];
+        self.rng
+            .fill(&mut nonce)
+            .map_err(|_| Failure::Internal("no random bytes".to_owned()))?;
+        let fresh = self.opaque.successor(presented, &nonce);
+        let fresh_hash = fresh.hash();
+        let mut reused = false;
+        let session = records::update::<Session, Failure>(
+            &*self.store,
+            Key::Session(presented.session),
+            |session| {
+                reused = false;
+                if now.millis() >= session.expires_at
+                    || !presented.family_hash.matches(&session.family_hash)
+                {
+                    return Err(Failure::RefreshTokenInvalid);
+                }
+                if presented.hash.matches(&session.current_hash) {
+                    session.previous_hash = std::mem::take(&mut session.current_hash);
+                    session.current_hash = fresh_hash.as_bytes().to_vec();
+                    session.nonce.clone_from(&nonce);
+                    session.refreshed_at = now.millis();
+                    session.expires_at = now.after(self.policy.refresh_ttl).millis();
+                    return Ok(());
+                }
+                let grace_ends =
+                    Timestamp::from_millis(session.refreshed_at).after(self.policy.refresh_grace);
+                reused = !presented.hash.matches(&session.previous_hash) || now >= grace_ends;
+                Ok(())
+            },
+        )
+        .await?
+        .ok_or(Failure::RefreshTokenInvalid)?;
+        if reused {
+            return Ok(Refreshed::Reused(session));
+        }
+        // Derived from what the record says now: ours, or the one that won.
+        let refresh = self.opaque.successor(presented, &session.nonce);
+        Ok(Refreshed::Next(session, refresh))
+    }
+
+    /// Ends the caller's session, or all of the user's.
+    pub(crate) async fn logout(&self, caller: &Caller, all: bool) -> Result<(), Failure> {
+        let session = caller.session()?;
+        if all { self.end_sessions_of(caller.user(), None).await } else {
+            self.end_session(caller.user(), session).await
+        }
+    }
+
+    /// Ends all sessions of `user` but `except`; their access tokens are denied too.
+    pub(crate) async fn end_sessions_of(
+        &self,
+        user: UserId,
+        except: Option<SessionId>,
+    ) -> Result<(), Failure> {
+        let mut after = 0;
+        loop {
+            let ids = self.store.index_page(Index::SessionsOf(user), after, BATCH).await?;
+            let Some(last) = ids.last() else { return Ok(()) };
+            after = *last;
+            for id in ids {
+                let id = SessionId::try_from(id)
+                    .map_err(|_| Failure::Internal("a session's id".to_owned()))?;
+                if Some(id) != except {
+                    self.end_session(user, id).await?;
+                }
+            }
+        }
+    }
+
+    /// The record goes first, so that no further token is made; then those that were made.
+    async fn end_session(&self, user: UserId, session: SessionId) -> Result<(), Failure> {
+        records::remove(&*self.store, Key::Session(session)).await?;
+        self.revoke(Subject::Session(session), ALL_VERSIONS).await?;
+        self.store.index_remove(Index::SessionsOf(user), session.get()).await?;
+        Ok(())
+    }
+
+    /// The caller's live sessions, and the id to go on after, if there may be more.
+    pub(crate) async fn sessions_of(
+        &self,
+        user: UserId,
+        page: Page,
+    ) -> Result<(Vec<Session>, Option<i64>), Failure> {
+        let ids = self.store.index_page(Index::SessionsOf(user), page.after, page.size).await?;
+        let keys: Result<Vec<_>, _> =
+            ids.iter().map(|id| SessionId::try_from(*id).map(Key::Session)).collect();
+        let keys = keys.map_err(|_| Failure::Internal("a session's id".to_owned()))?;
+        let next = ids.last().copied().filter(|_| ids.len() == page.size);
+        let found: Vec<Option<Session>> = records::load_all(&*self.store, &keys).await?;
+        let now = self.now().millis();
+        Ok((found.into_iter().flatten().filter(|s| now < s.expires_at).collect(), next))
+    }
+
+    /// Sets the caller's password and ends the user's other sessions.
+    pub(crate) async fn change_password(
+        &self,
+        caller: &Caller,
+        current: &str,
+        new: &str,
+    ) -> Result<(), Failure> {
+        let own = caller.session()?;
+        let min = self.policy.password_min_length;
+        let mut fields = Fields::default();
+        let new = fields.take(fields::new_password("new_password", new, min));
+        fields.check()?;
+        let key = Key::User(caller.user());
+        let user: Option<User> = records::load(&*self.store, key.clone()).await?;
+        let user = user.ok_or(Failure::CredentialsInvalid)?;
+        if !self.passwords.check(current, Some(&user.password_hash)).await? {
+            return Err(Failure::field("current_password", "not the user's password"));
+        }
+        let hash = self.passwords.hash(&new.unwrap_or_default()).await?;
+        let seen = user.version;
+        let changed = records::update::<User, Failure>(&*self.store, key, |user| {
+            if user.version != seen {
+                return Err(Failure::Conflict);
+            }
+            user.password_hash.clone_from(&hash);
+            user.version += 1;
+            Ok(())
+        });
+        let user = changed.await?.ok_or(Failure::CredentialsInvalid)?;
+        self.revoke(Subject::User(caller.user()), user.version).await?;
+        self.end_sessions_of(caller.user(), Some(own)).await
+    }
+
+    async fn user_named(&self, name: &str) -> Result<Option<User>, Failure> {
+        let claim: Option<Username> =
+            records::load(&*self.store, Key::Username(name.to_owned())).await?;
+        let Some(claim) = claim else { return Ok(None) };
+        let id = UserId::try_from(claim.user)
+            .map_err(|_| Failure::Internal("a user's id".to_owned()))?;
+        Ok(records::load(&*self.store, id.into()).await?)
+    }
+
+    /// The user, unless it or its account is disabled.
+    async fn enabled(&self, user: User) -> Result<Option<User>, Failure> {
+        let account = user.account.try_into().map(Key::Account);
+        let account = account.map_err(|_| Failure::Internal("an account's id".to_owned()))?;
+        let account: Option<Account> = records::load(&*self.store, account).await?;
+        Ok(account.filter(|a| !a.disabled && !user.disabled).map(|_| user))
+    }
+
+    async fn open_session(
+        &self,
+        user: &User,
+        client: Client,
+    ) -> Result<(Session, PlainToken), Failure> {
+        let now = self.now();
+        let id = SessionId::new(now, &*self.rng)?;
+        let (refresh, family) = self.opaque.first_refresh(id, &*self.rng)?;
+        let session = Session {
+            id: id.get(),
+            user: user.id,
+            created_at: now.millis(),
+            refreshed_at: now.millis(),
+            expires_at: now.after(self.policy.refresh_ttl).millis(),
+            family_hash: family.as_bytes().to_vec(),
+            current_hash: refresh.hash().as_bytes().to_vec(),
+            client_address: client.address.map(|a| a.to_string()).unwrap_or_default(),
+            user_agent: client.user_agent.chars().take(256).collect(),
+            ..Session::default()
+        };
+        self.store.index_add(Index::SessionsOf(user_of(&session)?), session.id).await?;
+        match records::create(&*self.store, id.into(), &session).await? {
+            tessera_shared::store::Swap::Done => Ok((session, refresh)),
+            tessera_shared::store::Swap::Conflict => Err(Failure::Conflict),
+        }
+    }
+
+    /// A password check takes long enough for the user to be disabled, or given another
+    /// password, in the middle of it; the session that it opened goes again then.
+    async fn recheck(&self, seen: &User, session: &Session) -> Result<(), Failure> {
+        let id = user_of(session)?;
+        let user: Option<User> = records::load(&*self.store, id.into()).await?;
+        if user.is_some_and(|user| user.version == seen.version) {
+            return Ok(());
+        }
+        self.end_session(id, id_of(session)?).await?;
+        Err(Failure::LoginFailed)
+    }
+
+    fn pair(&self, user: &User, session: &Session, refresh: PlainToken) -> Result<Pair, Failure> {
+        let now = self.now();
+        let role = self.catalogue.by_id(user.role);
+        let expires_at = now.after(self.policy.access_ttl);
+        let access = self.sign(AccessClaims {
+            sid: Some(session.id.to_string()),
+            account: user.account,
+            role: role.map(|role| role.name.clone()).unwrap_or_default(),
+            scope: role.map(|role| role.scopes.to_claim()).unwrap_or_default(),
+            aud: self.policy.default_audiences.clone(),
+            name: user.username.clone(),
+            uv: user.version,
+            ..self.claims(user.id, now, expires_at)?
+        })?;
+        Ok(Pair {
+            access,
+            access_expires_at: Timestamp::from_millis(expires_at.seconds() * 1000),
+            refresh,
+            refresh_expires_at: Timestamp::from_millis(session.expires_at),
+        })
+    }
+}
+
+fn user_of(session: &Session) -> Result<UserId, Failure> {
+    session.user.try_into().map_err(|_| Failure::Internal("a user's id".to_owned()))
+}
+
+fn id_of(session: &Session) -> Result<SessionId, Failure> {
+    session.id.try_into().map_err(|_| Failure::Internal("a session's id".to_owned()))
+}

@@ -1,0 +1,111 @@
+//! Signing access tokens with the key of this installation.
+
+use std::sync::Arc;
+
+use tessera_shared::{
+    clock::Timestamp,
+    id::new_id,
+    jwt::{AccessClaims, AccessSigner},
+    keys::{self, Algorithm, KeyEncryptionKey, KeyEntry, KeySet, KeyState, PrivateKey},
+    store::{Key, StoreError, Swap},
+};
+
+use crate::{
+    core::{Core, Signing},
+    failure::Failure,
+};
+
+/// The RFC 9068 `client_id` of tokens that no OAuth client asked for.
+const CLIENT_ID: &str = "tessera";
+
+impl Core {
+    /// The claims that every access token has; the rest is for the caller to fill in.
+    pub(crate) fn claims(
+        &self,
+        user: i64,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<AccessClaims, Failure> {
+        Ok(AccessClaims {
+            iss: self.signing()?.issuer.clone(),
+            sub: user.to_string(),
+            exp: expires_at.seconds(),
+            iat: now.seconds(),
+            jti: new_id(now, &*self.rng)?.to_string(),
+            client_id: CLIENT_ID.to_owned(),
+            ..AccessClaims::default()
+        })
+    }
+
+    /// A signed access token.
+    pub(crate) fn sign(&self, claims: AccessClaims) -> Result<String, Failure> {
+        let signed = self.signing()?.signer.sign(&claims);
+        signed.map_err(|error| Failure::Internal(error.to_string()))
+    }
+
+    fn signing(&self) -> Result<Arc<Signing>, Failure> {
+        self.signing.load_full().ok_or(Failure::NotReady)
+    }
+
+    /// Loads the signing key, or makes the first one. Of several issuers that make
+    /// one at once, the first to write the key set wins and the others take its.
+    pub(crate) async fn load_signing_key(
+        &self,
+        issuer: &str,
+        algorithm: Algorithm,
+        kek: Option<&KeyEncryptionKey>,
+    ) -> Result<(), Failure> {
+        let stored = self.store.read(&[Key::KeySet]).await?.pop().flatten();
+        let bytes = match stored {
+            Some(bytes) => bytes,
+            None => self.make_first_key(issuer, algorithm, kek).await?,
+        };
+        let mut set = KeySet::from_bytes(&bytes)?;
+        if set.issuer != issuer {
+            tracing::warn!(from = %set.issuer, to = issuer, "the issuer's URL changed; access tokens in its old name are denied");
+            issuer.clone_into(&mut set.issuer);
+            self.store.swap(&Key::KeySet, Some(&bytes), Some(&set.to_bytes()), None).await?;
+        }
+        let entry = set
+            .signing()
+            .ok_or_else(|| Failure::Internal("the key set has no signing key".to_owned()))?;
+        if entry.public.algorithm != algorithm {
+            tracing::warn!(signs = %entry.public.algorithm, configured = %algorithm,
+                "the signing key is of another algorithm than configured; rotate it to change");
+        }
+        let kid = entry.public.kid.clone();
+        let sealed = self.store.read(&[Key::PrivateKey(kid.clone())]).await?.pop().flatten();
+        let sealed = sealed.ok_or(StoreError::Damaged("the private signing key is missing"))?;
+        let key = keys::open(&sealed, &kid, kek)?;
+        let signing = Signing { signer: AccessSigner::new(key)?, issuer: issuer.to_owned() };
+        self.signing.store(Some(Arc::new(signing)));
+        Ok(())
+    }
+
+    async fn make_first_key(
+        &self,
+        issuer: &str,
+        algorithm: Algorithm,
+        kek: Option<&KeyEncryptionKey>,
+    ) -> Result<Vec<u8>, Failure> {
+        let rng = self.rng.clone();
+        let made = tokio::task::spawn_blocking(move || PrivateKey::generate(algorithm, &*rng));
+        let key = made.await.map_err(|e| Failure::Internal(e.to_string()))??;
+        let public = key.public();
+        let kid = public.kid.clone();
+        let sealed = keys::seal(&key, &kid, kek, &*self.rng)?;
+        self.store.swap(&Key::PrivateKey(kid), None, Some(&sealed), None).await?;
+        let set = KeySet {
+            issuer: issuer.to_owned(),
+            keys: vec![KeyEntry { public, state: KeyState::Signing, created_at: self.now() }],
+        };
+        let bytes = set.to_bytes();
+        match self.store.swap(&Key::KeySet, None, Some(&bytes), None).await? {
+            Swap::Done => Ok(bytes),
+            Swap::Conflict => {
+                let theirs = self.store.read(&[Key::KeySet]).await?.pop().flatten();
+                Ok(theirs.ok_or(StoreError::Contended)?)
+            }
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Trading a permanent token for a short-lived access token.
+
+use tessera_shared::{
+    clock::Timestamp,
+    examine::{Question, Verdict},
+    jwt::AccessClaims,
+    opaque::Form,
+    record::{PermanentToken, User},
+    store::{Key, records},
+};
+
+use crate::{core::Core, failure::Failure};
+
+impl Core {
+    /// An access token for what `plain` may do, from where it may do it, for no longer than it lasts.
+    pub(crate) async fn exchange(
+        &self,
+        plain: &str,
+        question: &Question,
+    ) -> Result<(String, Timestamp), Failure> {
+        let now = self.now();
+        // Read before the examination: a change after this makes the version too low.
+        let Some(Form::Permanent(presented)) = self.opaque.parse(plain) else {
+            return Err(Failure::CredentialsInvalid);
+        };
+        let token: Option<PermanentToken> =
+            records::load(&*self.store, presented.id.into()).await?;
+        let token = token.ok_or(Failure::CredentialsInvalid)?;
+        let user = token.user.try_into().map(Key::User);
+        let user = user.map_err(|_| Failure::Internal("a user's id".to_owned()))?;
+        let user: Option<User> = records::load(&*self.store, user).await?;
+        let user = user.ok_or(Failure::CredentialsInvalid)?;
+        let Verdict::Granted(principal) = self.examiner.examine(plain, question, now).await? else {
+            return Err(Failure::CredentialsInvalid);
+        };
+        let mut own_end = principal.expires_at.unwrap_or(Timestamp::NEVER);
+        if !presented.hash.matches(&token.hash) {
+            own_end = own_end.min(Timestamp::from_millis(token.previous_expires_at));
+        }
+        let expires_at = now.after(self.policy.access_ttl).min(own_end);
+        let access = self.sign(AccessClaims {
+            tid: Some(token.id),
+            account: token.account,
+            role: principal.role,
+            scope: principal.scopes.to_claim(),
+            aud: principal.audiences,
+            name: principal.name,
+            uv: user.version,
+            tv: Some(token.version),
+            cidrs: token.allowed_cidrs,
+            ..self.claims(token.user, now, expires_at)?
+        })?;
+        Ok((access, Timestamp::from_millis(expires_at.seconds() * 1000)))
+    }
+}
