@@ -1,6 +1,209 @@
-//! The issuer.
-#![allow(dead_code)]
+//! The issuer: it holds secrets and writes. Log in, refresh, create and manage
+//! permanent tokens, sign access tokens.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `core` | what every call needs, and the rules of the installation |
+//! | `caller`, `fields`, `failure` | who calls, what they ask, how a call fails |
+//! | `sessions`, `tokens`, `admin` | the domain |
+//! | `service`, `http` | the gRPC and HTTP faces |
+//! | `signing`, `bootstrap`, `sweep` | the key, the first start, the clean-up |
+//!
+//! To add an RPC: write it in the `.proto`, the domain as a method of `Core` beside
+//! its kin, and the conversion in `service`.
+
+mod admin;
+mod bootstrap;
 mod caller;
 mod core;
 mod failure;
 mod fields;
+mod http;
+mod service;
+mod sessions;
+mod signing;
+mod sweep;
+mod tokens;
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use ring::rand::{SecureRandom, SystemRandom};
+use tessera_proto::v1::{
+    admin_service_server::AdminServiceServer, issuer_service_server::IssuerServiceServer,
+};
+use tessera_serve::{Listeners, ServeError};
+use tessera_shared::{
+    clock::SystemClock,
+    config::IssuerConfig,
+    examine::Examiner,
+    keys::{Algorithm, KeyEncryptionKey},
+    opaque::Opaque,
+    password::PasswordHasher,
+    role::Catalogue,
+    store::StoreWriter,
+};
+use tokio::sync::watch;
+use tonic_health::server::HealthReporter;
+
+pub use crate::bootstrap::FirstAdministrator;
+use crate::{
+    bootstrap::FirstStart,
+    core::{Core, Policy},
+    service::{admin::AdminApi, issuer::IssuerApi},
+};
+
+const RETRY: Duration = Duration::from_secs(1);
+const SWEEP_EVERY: Duration = Duration::from_mins(10);
+
+/// Why the issuer could not start or had to stop.
+#[derive(Debug, thiserror::Error)]
+pub enum IssuerError {
+    /// A setting can't be used; exit code 64.
+    #[error("{setting}: {what}")]
+    Setting {
+        /// Which one.
+        setting: &'static str,
+        /// What is wrong with it, and what would be right.
+        what: String,
+    },
+    /// The system's random bytes or the like failed.
+    #[error("{0}")]
+    Internal(String),
+    /// Listening failed.
+    #[error(transparent)]
+    Serve(#[from] ServeError),
+}
+
+/// Serves until `shutdown`, then drains. `announce` is told of the first
+/// administrator when this issuer makes it. A store out of reach is waited for:
+/// until it is reached, health says NOT_SERVING and calls fail with UNAVAILABLE.
+///
+/// # Errors
+/// When a setting can't be used or a listener fails.
+pub async fn run(
+    config: &IssuerConfig,
+    store: Arc<dyn StoreWriter>,
+    listeners: Listeners,
+    announce: impl FnOnce(FirstAdministrator) + Send + 'static,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), IssuerError> {
+    tessera_shared::jwt::provider::install();
+    let core = Arc::new(core(config, store)?);
+    let first = first_start(config)?;
+    let (health, health_service) = tonic_health::server::health_reporter();
+    report(&health, false).await;
+    let router = tessera_serve::server(config.tls.as_ref())?
+        .add_service(IssuerServiceServer::new(IssuerApi(core.clone())))
+        .add_service(AdminServiceServer::new(AdminApi(core.clone())))
+        .add_service(health_service);
+    let router = tessera_serve::with_reflection(router)?;
+    let background = tokio::spawn(prepare(core.clone(), first, announce, health.clone()));
+    let (stop, stopped) = watch::channel(());
+    let until = |mut stopped: watch::Receiver<()>| async move {
+        let _ = stopped.changed().await;
+    };
+    let end = async {
+        shutdown.await;
+        background.abort();
+        report(&health, false).await;
+        let _ = stop.send(());
+    };
+    let grpc =
+        tessera_serve::grpc(router, listeners.grpc, until(stopped.clone()), config.drain_timeout);
+    let http = tessera_serve::http(http::app(core), listeners.http, until(stopped));
+    let (_, served, answered) = tokio::join!(end, grpc, http);
+    served?;
+    Ok(answered?)
+}
+
+/// The first start, tried until it succeeds; then the sweep, for ever.
+async fn prepare(
+    core: Arc<Core>,
+    first: FirstStart,
+    announce: impl FnOnce(FirstAdministrator) + Send,
+    health: HealthReporter,
+) {
+    let made = loop {
+        match core.bootstrap(&first).await {
+            Ok(made) => break made,
+            Err(error) => {
+                tracing::warn!(%error, cause = ?std::error::Error::source(&error), "not ready yet; trying again");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    };
+    if let Some(made) = made {
+        announce(made);
+    }
+    report(&health, true).await;
+    tracing::info!("the issuer is ready");
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = core.sweep().await {
+            tracing::warn!(%error, "the sweep stopped early; the next goes on");
+        }
+    }
+}
+
+async fn report(health: &HealthReporter, serving: bool) {
+    tessera_serve::report::<IssuerServiceServer<IssuerApi>>(health, serving).await;
+    tessera_serve::report::<AdminServiceServer<AdminApi>>(health, serving).await;
+}
+
+fn core(config: &IssuerConfig, store: Arc<dyn StoreWriter>) -> Result<Core, IssuerError> {
+    let rng: Arc<dyn SecureRandom + Send + Sync> = Arc::new(SystemRandom::new());
+    let opaque = Opaque::new(config.token_prefix.as_str());
+    let passwords = PasswordHasher::new(config.password_concurrency, rng.clone())
+        .map_err(|error| IssuerError::Internal(error.to_string()))?;
+    Ok(Core {
+        examiner: Examiner::new(opaque.clone(), store.clone()),
+        store,
+        clock: Arc::new(SystemClock),
+        rng,
+        opaque,
+        passwords,
+        catalogue: catalogue(config)?,
+        policy: Policy {
+            tokens_per_account: config.tokens_per_account,
+            access_ttl: config.access_ttl,
+            refresh_ttl: config.refresh_ttl,
+            refresh_grace: config.refresh_grace,
+            default_audiences: config.default_audiences.clone(),
+            password_min_length: config.password_min_length,
+        },
+        signing: arc_swap::ArcSwapOption::empty(),
+    })
+}
+
+fn catalogue(config: &IssuerConfig) -> Result<Catalogue, IssuerError> {
+    let wrong = |what: String| IssuerError::Setting { setting: "--roles-file", what };
+    let Some(path) = &config.roles_file else {
+        return Catalogue::standard().map_err(|error| wrong(error.to_string()));
+    };
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| wrong(format!("can't read {}: {error}", path.display())))?;
+    Catalogue::from_toml(&text).map_err(|error| wrong(format!("{}: {error}", path.display())))
+}
+
+fn first_start(config: &IssuerConfig) -> Result<FirstStart, IssuerError> {
+    let wrong = |setting, what: String| IssuerError::Setting { setting, what };
+    let algorithm: Algorithm = config
+        .signing_algorithm
+        .parse()
+        .map_err(|_| wrong("--signing-algorithm", "ES256, EdDSA or RS256".to_owned()))?;
+    let kek = config.key_encryption_key.as_ref();
+    let kek = kek.map(|kek| kek.expose().parse::<KeyEncryptionKey>()).transpose().map_err(|_| {
+        wrong("TESSERA_KEY_ENCRYPTION_KEY", "64 hexadecimal digits: openssl rand -hex 32".to_owned())
+    })?;
+    let username = fields::username(&config.admin_username);
+    let admin_username = username.map_err(|v| wrong("--admin-username", v.description))?;
+    let password = config.admin_password.as_ref().map(|p| zeroize::Zeroizing::new(p.expose().to_owned()));
+    Ok(FirstStart {
+        issuer_url: config.issuer_url.clone(),
+        algorithm,
+        key_encryption_key: kek,
+        admin_username,
+        admin_password: password,
+    })
+}
