@@ -16,7 +16,9 @@ pub mod redis;
 pub mod records;
 mod url;
 
-// pub use self::url::{StoreUrl, open, OpenStore};
+pub use self::url::{
+    OpenError, OpenStore, RedisUrl, StoreOptions, StoreUrl, StoreUrlError, Transport, open, open_reader,
+};
 
 use async_trait::async_trait;
 

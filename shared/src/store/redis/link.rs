@@ -1,0 +1,246 @@
+//! One connection for all calls, kept up by a task of its own.
+//!
+//! The task connects, watches the connection end, and connects again, waiting
+//! longer after each failure. So there is one attempt at a time however many
+//! calls there are, and a call either has a connection, waits for the first
+//! attempt, or fails at once with the reason why the last attempt failed.
+
+use std::{
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use ::redis::{
+    Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, aio::MultiplexedConnection,
+};
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, watch},
+    task::{AbortHandle, JoinHandle},
+    time::{Instant, sleep, timeout, timeout_at},
+};
+
+use super::{scripts::Call, settings::RedisSettings, transport};
+use crate::store::StoreError;
+
+const FIRST_PAUSE: Duration = Duration::from_millis(25);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// The source of connections to one server.
+pub(super) struct Links {
+    settings: Arc<RedisSettings>,
+    status: watch::Sender<Status>,
+    keeper: OnceLock<AbortHandle>,
+}
+
+#[derive(Clone)]
+enum Status {
+    /// The first attempt is under way, at start or after a loss.
+    Connecting,
+    Up(Arc<Link>),
+    /// The last attempt failed; others follow.
+    Down(Arc<str>),
+}
+
+struct Link {
+    connection: MultiplexedConnection,
+    /// Told when a call finds the connection useless.
+    broken: Notify,
+    driver: AbortHandle,
+}
+
+/// Why a command has no answer.
+enum Failure {
+    UnknownScript,
+    Store(StoreError),
+}
+
+impl Links {
+    pub(super) fn new(settings: RedisSettings) -> Self {
+        let links = Self {
+            settings: Arc::new(settings),
+            status: watch::Sender::new(Status::Connecting),
+            keeper: OnceLock::new(),
+        };
+        if Handle::try_current().is_ok() {
+            links.start();
+        }
+        links
+    }
+
+    pub(super) fn settings(&self) -> &RedisSettings {
+        &self.settings
+    }
+
+    /// Sends one command and reads its answer, within the deadline.
+    pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
+        let deadline = Instant::now() + self.settings.deadline;
+        self.attempt(command, deadline).await.map_err(Failure::into_store_error)
+    }
+
+    /// Runs a script, within the deadline.
+    pub(super) async fn run<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, StoreError> {
+        let deadline = Instant::now() + self.settings.deadline;
+        match self.attempt(call.by_digest(), deadline).await {
+            // Known to have done nothing, so it is safe to send again.
+            Err(Failure::UnknownScript) => self.attempt(&call.by_source(), deadline).await,
+            answer => answer,
+        }
+        .map_err(Failure::into_store_error)
+    }
+
+    async fn attempt<T: FromRedisValue>(
+        &self,
+        command: &Cmd,
+        deadline: Instant,
+    ) -> Result<T, Failure> {
+        let link = timeout_at(deadline, self.link())
+            .await
+            .unwrap_or_else(|_| Err(unavailable("no connection within the deadline")))?;
+        let mut connection = link.connection.clone();
+        match timeout_at(deadline, command.query_async(&mut connection)).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => {
+                if is_fatal(&error) {
+                    link.broken.notify_one();
+                }
+                Err(failure(&error))
+            }
+            Err(_) => {
+                link.broken.notify_one();
+                Err(unavailable("no answer within the deadline"))
+            }
+        }
+    }
+
+    async fn link(&self) -> Result<Arc<Link>, Failure> {
+        self.start();
+        let mut changes = self.status.subscribe();
+        let status = changes
+            .wait_for(|status| !matches!(status, Status::Connecting))
+            .await
+            .map_err(|_| unavailable("shutting down"))?;
+        match &*status {
+            Status::Up(link) => Ok(link.clone()),
+            Status::Down(reason) => Err(unavailable(reason)),
+            Status::Connecting => Err(unavailable("connecting")),
+        }
+    }
+
+    fn start(&self) {
+        self.keeper.get_or_init(|| {
+            let keep = keep_connected(self.settings.clone(), self.status.clone());
+            tokio::spawn(keep).abort_handle()
+        });
+    }
+}
+
+impl Drop for Links {
+    fn drop(&mut self) {
+        if let Some(keeper) = self.keeper.get() {
+            keeper.abort();
+        }
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+async fn keep_connected(settings: Arc<RedisSettings>, status: watch::Sender<Status>) {
+    loop {
+        let (link, mut driver) = connect_at_last(&settings, &status).await;
+        tracing::info!(store.address = %settings.address, "connected to the store");
+        status.send_replace(Status::Up(link.clone()));
+        // A link given up on lives as long as calls that were sent over it.
+        tokio::select! {
+            _ = &mut driver => {}
+            () = link.broken.notified() => {}
+        }
+        status.send_replace(Status::Connecting);
+        tracing::warn!(store.address = %settings.address, "lost the connection to the store");
+    }
+}
+
+async fn connect_at_last(
+    settings: &RedisSettings,
+    status: &watch::Sender<Status>,
+) -> (Arc<Link>, JoinHandle<()>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        let reason = match timeout(settings.deadline, transport::connect(settings)).await {
+            Ok(Ok((connection, driver))) => {
+                let broken = Notify::new();
+                let link = Link { connection, broken, driver: driver.abort_handle() };
+                return (Arc::new(link), driver);
+            }
+            Ok(Err(error)) => describe(&error),
+            Err(_) => "no connection within the deadline".to_owned(),
+        };
+        if reason_is_new(&status.borrow(), &reason) {
+            tracing::warn!(store.address = %settings.address, reason, "can't connect to the store; trying on");
+        }
+        status.send_replace(Status::Down(reason.into()));
+        sleep(pause).await;
+        pause = LONGEST_PAUSE.min(pause * 2);
+    }
+}
+
+fn reason_is_new(status: &Status, reason: &str) -> bool {
+    !matches!(status, Status::Down(last) if **last == *reason)
+}
+
+/// Whether the connection is of no more use. A server that has become read-only
+/// is a demoted primary: its name may lead to another one by now.
+fn is_fatal(error: &RedisError) -> bool {
+    error.is_unrecoverable_error() || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
+}
+
+fn failure(error: &RedisError) -> Failure {
+    match error.kind() {
+        ErrorKind::Server(ServerErrorKind::NoScript) => Failure::UnknownScript,
+        ErrorKind::UnexpectedReturnType => {
+            Failure::Store(StoreError::Damaged("an answer is of another type than its key has"))
+        }
+        _ => unavailable(&describe(error)),
+    }
+}
+
+/// What went wrong, without the server's words where they may repeat what was
+/// sent: an old server answers HELLO with the password in its error.
+fn describe(error: &RedisError) -> String {
+    match error.kind() {
+        ErrorKind::Io => error.to_string(),
+        ErrorKind::AuthenticationFailed => {
+            "the server refused the user name or the password".to_owned()
+        }
+        ErrorKind::RESP3NotSupported => {
+            "the server does not speak RESP3: Redis 6 or later is needed".to_owned()
+        }
+        ErrorKind::Server(ServerErrorKind::ResponseError) => {
+            "the server refused the command (ERR)".to_owned()
+        }
+        _ => match (error.code(), error.detail()) {
+            (Some(code), Some(detail)) => format!("{code} {detail}"),
+            (Some(code), None) => code.to_owned(),
+            (None, _) => error.category().to_owned(),
+        },
+    }
+}
+
+fn unavailable(reason: &str) -> Failure {
+    Failure::Store(StoreError::Unavailable(reason.to_owned()))
+}
+
+impl Failure {
+    fn into_store_error(self) -> StoreError {
+        match self {
+            Self::UnknownScript => {
+                StoreError::Unavailable("the server forgot a script it was just sent".to_owned())
+            }
+            Self::Store(error) => error,
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! The store on a Redis or Valkey server.
+//!
+//! Records are strings, indexes and live counts are sorted sets: see [`names`].
+//! What must be atomic is a script of one key ([`scripts`]), which a cluster
+//! accepts too. One connection carries all calls ([`link`]); it is replaced
+//! behind the callers' backs, and while there is none a call fails at once.
+
+mod link;
+mod names;
+mod scripts;
+mod settings;
+mod transport;
+
+use std::fmt;
+
+use ::redis::{Cmd, cmd};
+use async_trait::async_trait;
+
+pub use self::settings::{
+    Address, BadTlsSettings, DEFAULT_DEADLINE, DEFAULT_PREFIX, RedisSettings,
+};
+use self::{link::Links, names::Names};
+use super::{Index, Key, StoreError, StoreReader, StoreWriter, Swap};
+use crate::{
+    clock::Timestamp,
+    id::{AccountId, TokenId},
+};
+
+/// A store on one Redis server. Share it in an `Arc`.
+pub struct RedisStore {
+    links: Links,
+    names: Names,
+}
+
+impl RedisStore {
+    /// A store that connects by itself, now inside a Tokio runtime or else at the
+    /// first call, and again whenever its connection is lost.
+    ///
+    /// The server need not be up: until it is, every call is
+    /// [`StoreError::Unavailable`].
+    pub fn new(settings: RedisSettings) -> Self {
+        let names = Names::new(&settings.prefix);
+        Self { links: Links::new(settings), names }
+    }
+}
+
+impl fmt::Debug for RedisStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisStore").field("settings", self.links.settings()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl StoreReader for RedisStore {
+    async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        match keys {
+            [] => Ok(Vec::new()),
+            [key] => {
+                let value = self.links.query(cmd("GET").arg(self.names.record(key))).await?;
+                Ok(vec![value])
+            }
+            keys => {
+                let mut read = cmd("MGET");
+                for key in keys {
+                    read.arg(self.names.record(key));
+                }
+                let values: Vec<_> = self.links.query(&read).await?;
+                if values.len() == keys.len() {
+                    Ok(values)
+                } else {
+                    Err(StoreError::Damaged("MGET answered another number of values"))
+                }
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl StoreWriter for RedisStore {
+    async fn swap(
+        &self,
+        key: &Key,
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+        garbage_at: Option<Timestamp>,
+    ) -> Result<Swap, StoreError> {
+        if new.is_some_and(<[u8]>::is_empty) {
+            return Err(StoreError::Damaged("a value is never empty"));
+        }
+        if expected.is_some_and(<[u8]>::is_empty) {
+            return Ok(Swap::Conflict);
+        }
+        // PXAT takes no instant before the epoch; one millisecond after it is as long ago.
+        let expire_at = garbage_at
+            .filter(|at| *at != Timestamp::NEVER)
+            .map_or_else(String::new, |at| at.millis().max(1).to_string());
+        let call = scripts::SWAP
+            .call(self.names.record(key))
+            .arg(expected.unwrap_or_default())
+            .arg(new.unwrap_or_default())
+            .arg(expire_at.as_bytes());
+        let done: bool = self.links.run(&call).await?;
+        Ok(if done { Swap::Done } else { Swap::Conflict })
+    }
+
+    async fn index_add(&self, index: Index, id: i64) -> Result<(), StoreError> {
+        self.links.query(cmd("ZADD").arg(self.names.index(index)).arg(id).arg(id)).await
+    }
+
+    async fn index_remove(&self, index: Index, id: i64) -> Result<(), StoreError> {
+        self.links.query(cmd("ZREM").arg(self.names.index(index)).arg(id)).await
+    }
+
+    async fn index_page(
+        &self,
+        index: Index,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<i64>, StoreError> {
+        self.links.query(&members_above(&self.names.index(index), after, limit)).await
+    }
+
+    async fn reserve(
+        &self,
+        account: AccountId,
+        token: TokenId,
+        live_until: Timestamp,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<bool, StoreError> {
+        let until = match live_until {
+            Timestamp::NEVER => "+inf".to_owned(),
+            until => until.millis().to_string(),
+        };
+        let call = scripts::RESERVE
+            .call(self.names.live(account))
+            .arg(token.to_string().as_bytes())
+            .arg(until.as_bytes())
+            .arg(now.millis().to_string().as_bytes())
+            .arg(limit.to_string().as_bytes());
+        self.links.run(&call).await
+    }
+
+    async fn release(&self, account: AccountId, token: TokenId) -> Result<(), StoreError> {
+        self.links.query(cmd("ZREM").arg(self.names.live(account)).arg(token.get())).await
+    }
+
+    async fn reserved(
+        &self,
+        account: AccountId,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<i64>, StoreError> {
+        self.links.query(&members_above(&self.names.live(account), now.millis(), limit)).await
+    }
+}
+
+/// Up to `limit` members of the sorted set `name` whose score is above `bound`.
+fn members_above(name: &str, bound: i64, limit: usize) -> Cmd {
+    let mut page = cmd("ZRANGEBYSCORE");
+    page.arg(name)
+        .arg(format!("({bound}"))
+        .arg("+inf")
+        .arg("LIMIT")
+        .arg(0)
+        .arg(i64::try_from(limit).unwrap_or(i64::MAX));
+    page
+}

@@ -1,0 +1,87 @@
+//! The steps that must be atomic, as Lua of one key each.
+
+use std::sync::LazyLock;
+
+use ::redis::{Cmd, cmd};
+
+/// Arguments: expected value, new value, time of expiry in milliseconds; empty
+/// stands for none, which no value is. Answers 1 when done.
+pub(super) static SWAP: Script = Script::new(
+    r"
+if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
+if ARGV[2] == '' then
+  redis.call('DEL', KEYS[1])
+elseif ARGV[3] == '' then
+  redis.call('SET', KEYS[1], ARGV[2])
+else
+  redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3])
+end
+return 1
+",
+    || digest(&SWAP),
+);
+
+/// Arguments: token, live until, now, limit; times in milliseconds. Answers 1
+/// when the token is counted.
+pub(super) static RESERVE: Script = Script::new(
+    r"
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', ARGV[3])
+local others = redis.call('ZCARD', KEYS[1])
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) then others = others - 1 end
+if others >= tonumber(ARGV[4]) then return 0 end
+redis.call('ZADD', KEYS[1], ARGV[2], ARGV[1])
+return 1
+",
+    || digest(&RESERVE),
+);
+
+/// A script, known to a server by its digest once it has seen it.
+pub(super) struct Script {
+    source: &'static str,
+    digest: LazyLock<String>,
+}
+
+impl Script {
+    const fn new(source: &'static str, digest: fn() -> String) -> Self {
+        Self { source, digest: LazyLock::new(digest) }
+    }
+
+    /// A call on `key`, without arguments yet.
+    pub(super) fn call(&self, key: String) -> Call<'_> {
+        let mut by_digest = cmd("EVALSHA");
+        by_digest.arg(self.digest.as_str()).arg(1).arg(&key);
+        Call { script: self, key, arguments: Vec::new(), by_digest }
+    }
+}
+
+fn digest(script: &Script) -> String {
+    ::redis::Script::new(script.source).get_hash().to_owned()
+}
+
+/// A script with its arguments.
+pub(super) struct Call<'a> {
+    script: &'a Script,
+    key: String,
+    arguments: Vec<Vec<u8>>,
+    by_digest: Cmd,
+}
+
+impl Call<'_> {
+    pub(super) fn arg(mut self, argument: &[u8]) -> Self {
+        self.by_digest.arg(argument);
+        self.arguments.push(argument.to_vec());
+        self
+    }
+
+    /// The call to a server that knows the script.
+    pub(super) fn by_digest(&self) -> &Cmd {
+        &self.by_digest
+    }
+
+    /// The call to a server that does not; it will then know it.
+    pub(super) fn by_source(&self) -> Cmd {
+        let mut eval = cmd("EVAL");
+        eval.arg(self.script.source).arg(1).arg(&self.key).arg(&self.arguments);
+        eval
+    }
+}
