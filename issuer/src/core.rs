@@ -90,3 +90,8 @@ impl Core {
         Ok(())
     }
 }
+
+/// A record that names what can't be an id.
+pub(crate) fn damaged_id() -> Failure {
+    Failure::Internal("a record holds a number that is no id".to_owned())
+}

@@ -156,6 +156,9 @@ pub struct PermanentToken {
     /// When a retired secret was last presented.
     #[prost(int64, tag = "19")]
     pub reuse_detected_at: i64,
+    /// When it was made.
+    #[prost(int64, tag = "20")]
+    pub created_at: i64,
 }
 
 /// Who has a username.

@@ -140,7 +140,7 @@ impl Core {
         caller: &Caller,
         id: TokenId,
         now: Timestamp,
-        apply: impl Fn(&mut PermanentToken) + Send,
+        apply: impl Fn(&mut PermanentToken) + Send + Sync,
     ) -> Result<PermanentToken, Failure> {
         let changed = records::update::<PermanentToken, Failure>(&*self.store, Key::Token(id), |token| {
             if !is_within_reach(caller, token) {

@@ -1,0 +1,2 @@
+//! stub
+pub(crate) struct AdminApi(pub(crate) std::sync::Arc<crate::core::Core>);
