@@ -131,6 +131,14 @@ impl AccessClaims {
         }
     }
 
+    /// Whether a verifier would take these claims once they are signed.
+    pub(super) fn are_readable(&self) -> bool {
+        match serde_json::to_value(self.wire()) {
+            Ok(Value::Object(members)) => Self::from_members(members).is_some(),
+            _ => false,
+        }
+    }
+
     /// Reads the claims of a token whose signature is verified. `None`: a claim is
     /// missing, of another type, or out of its bounds.
     pub(super) fn from_members(members: Map<String, Value>) -> Option<Self> {

@@ -11,6 +11,10 @@ pub enum SigningError {
     /// With so many audiences or networks no verifier would read it.
     #[error("the access token would be longer than {MAX_TOKEN_BYTES} bytes")]
     TooLong,
+    /// A time is out of range, or there is a token version and no permanent token, or
+    /// the other way round.
+    #[error("no verifier would take the claims of the access token")]
+    Unreadable,
     /// Signing failed.
     #[error("the access token could not be signed")]
     Failed(#[source] jsonwebtoken::errors::Error),
@@ -52,6 +56,9 @@ impl AccessSigner {
     /// # Errors
     /// [`SigningError`].
     pub fn sign(&self, claims: &AccessClaims) -> Result<String, SigningError> {
+        if !claims.are_readable() {
+            return Err(SigningError::Unreadable);
+        }
         let token =
             encode(&self.header, &claims.wire(), &self.key).map_err(SigningError::Failed)?;
         if token.len() > MAX_TOKEN_BYTES {

@@ -183,6 +183,29 @@ fn a_token_that_no_verifier_would_read_is_not_made() {
         ..claims()
     };
     assert!(matches!(signer.sign(&wide), Err(SigningError::TooLong)));
+    for claims in [
+        AccessClaims {
+            expires_at: Timestamp::NEVER,
+            ..claims()
+        },
+        AccessClaims {
+            issued_at: at(-ISSUED_AT.millis() - 1),
+            ..claims()
+        },
+        AccessClaims {
+            token_version: Some(1),
+            ..claims()
+        },
+        AccessClaims {
+            token_version: None,
+            ..exchanged()
+        },
+    ] {
+        assert!(
+            matches!(signer.sign(&claims), Err(SigningError::Unreadable)),
+            "{claims:?}"
+        );
+    }
 }
 
 #[test]
