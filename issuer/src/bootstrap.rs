@@ -84,6 +84,7 @@ impl Core {
             name: "First account".to_owned(),
             disabled: false,
             created_at: self.now().millis(),
+            version: 1,
         };
         records::create(&*self.store, AccountId::FIRST.into(), &account).await?;
         Ok(())

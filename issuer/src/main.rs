@@ -12,7 +12,7 @@ use tessera_shared::{
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = match IssuerConfig::from_process_like(std::env::args_os(), std::env::vars_os()) {
+    let config = match IssuerConfig::from_process_like(std::env::args_os(), |name: &str| std::env::var_os(name)) {
         Ok(config) => config,
         Err(exit) => return exit.report(),
     };

@@ -170,7 +170,7 @@ impl Core {
     /// The record goes first, so that no further token is made; then those that were made.
     async fn end_session(&self, user: UserId, session: SessionId) -> Result<(), Failure> {
         records::remove(&*self.store, Key::Session(session)).await?;
-        self.revoke(Subject::Session(session), ALL_VERSIONS).await?;
+        self.revoke(Subject::Session(session), ALL_VERSIONS, 0).await?;
         self.store.index_remove(Index::SessionsOf(user), session.get()).await?;
         Ok(())
     }
@@ -220,7 +220,7 @@ impl Core {
             Ok(())
         });
         let user = changed.await?.ok_or(Failure::CredentialsInvalid)?;
-        self.revoke(Subject::User(caller.user()), user.version).await?;
+        self.revoke(Subject::User(caller.user()), user.version, user.version).await?;
         self.end_sessions_of(caller.user(), Some(own)).await
     }
 
