@@ -64,13 +64,17 @@ pub enum StoreUrlError {
     #[error("a store URL is embedded:DIR, redis://…, rediss://… or redis+unix:///PATH")]
     Scheme,
     /// `embedded:` without a directory, or written as an authority.
-    #[error("write embedded:DIR, such as embedded:./tessera-data or embedded:/var/lib/tessera, with no // before the directory")]
+    #[error(
+        "write embedded:DIR, such as embedded:./tessera-data or embedded:/var/lib/tessera, with no // before the directory"
+    )]
     Directory,
     /// A scheme for later.
     #[error("{0}:// is not supported yet: use redis://, rediss:// or redis+unix:///PATH")]
     NotYet(&'static str),
     /// Not a URL.
-    #[error("not a URL: write redis://USER:PASSWORD@HOST:PORT/DB?prefix=P, and percent-encode what is special in user and password")]
+    #[error(
+        "not a URL: write redis://USER:PASSWORD@HOST:PORT/DB?prefix=P, and percent-encode what is special in user and password"
+    )]
     Syntax,
     /// No host.
     #[error("no host: write redis://HOST:PORT/DB")]
@@ -204,8 +208,11 @@ impl RedisUrl {
         if url.host_str().is_some_and(|host| !host.is_empty()) || path.len() < 2 {
             return Err(StoreUrlError::Socket);
         }
-        let [db, prefix, user] =
-            parameters(url, ["db", "prefix", "user"], "db, prefix and user (the password goes apart)")?;
+        let [db, prefix, user] = parameters(
+            url,
+            ["db", "prefix", "user"],
+            "db, prefix and user (the password goes apart)",
+        )?;
         Ok(Self {
             transport: Transport::Unix(PathBuf::from(path)),
             username: user,

@@ -161,3 +161,18 @@ async fn writes_under_way_are_done_when_the_store_is_dropped() {
     let keys: Vec<_> = (1..=50).map(token).collect();
     assert_eq!(store.read(&keys).await.unwrap(), vec![Some(b"x".to_vec()); 50]);
 }
+
+#[test]
+fn refusals_of_the_file_system_are_told_apart() {
+    // Root may write anywhere, so a directory without the right to write is no test.
+    use io::ErrorKind as K;
+    let told = |kind: K| file::classify_io(Path::new("/data"), kind.into());
+    for kind in [K::PermissionDenied, K::ReadOnlyFilesystem] {
+        assert!(matches!(told(kind), OpenError::ReadOnly(_)), "{kind}");
+    }
+    for kind in [K::StorageFull, K::QuotaExceeded] {
+        assert!(matches!(told(kind), OpenError::Full(_)), "{kind}");
+    }
+    assert!(matches!(told(K::InvalidData), OpenError::Damaged(..)));
+    assert!(matches!(told(K::NotADirectory), OpenError::Io(..)));
+}

@@ -152,6 +152,7 @@ impl Drop for Link {
 async fn keep_connected(settings: Arc<RedisSettings>, status: watch::Sender<Status>) {
     loop {
         let (link, mut driver) = connect_at_last(&settings, &status).await;
+        let connected_at = Instant::now();
         tracing::info!(store.address = %settings.address, "connected to the store");
         status.send_replace(Status::Up(link.clone()));
         // A link given up on lives as long as calls that were sent over it.
@@ -161,6 +162,10 @@ async fn keep_connected(settings: Arc<RedisSettings>, status: watch::Sender<Stat
         }
         status.send_replace(Status::Connecting);
         tracing::warn!(store.address = %settings.address, "lost the connection to the store");
+        if connected_at.elapsed() < LONGEST_PAUSE {
+            // A server that lets us in and throws us out must not be run down.
+            sleep(FIRST_PAUSE).await;
+        }
     }
 }
 
@@ -265,7 +270,8 @@ mod tests {
 
     #[test]
     fn server_words_that_may_repeat_what_was_sent_are_not_passed_on() {
-        let old = "ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `a`, `hunter2`";
+        let old =
+            "ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `a`, `hunter2`";
         assert!(!describe(&server_error(old)).contains("hunter2"));
     }
 

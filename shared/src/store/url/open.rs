@@ -69,10 +69,14 @@ pub enum OpenError {
     #[error(transparent)]
     Embedded(#[from] embedded::OpenError),
     /// TLS without an authority to trust.
-    #[error("rediss:// needs the CA certificate of the server: give a PEM file as ?ca_file= in the store URL or as the store's CA file")]
+    #[error(
+        "rediss:// needs the CA certificate of the server: give a PEM file as ?ca_file= in the store URL or as the store's CA file"
+    )]
     NoCaFile,
     /// An authority to trust without TLS.
-    #[error("a CA file is given, but the store URL does not use TLS: write rediss:// or take the CA file away")]
+    #[error(
+        "a CA file is given, but the store URL does not use TLS: write rediss:// or take the CA file away"
+    )]
     CaFileWithoutTls,
     /// The CA file can't be read.
     #[error("can't read the store's CA file {path}: {source}")]

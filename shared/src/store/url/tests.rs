@@ -13,7 +13,8 @@ fn options(ca_file: Option<&str>, password: Option<&str>) -> StoreOptions {
 
 #[test]
 fn embedded_url_is_a_directory() {
-    for (url, dir) in [("embedded:./data", "./data"), ("embedded:/var/lib/t#1?x", "/var/lib/t#1?x")] {
+    for (url, dir) in [("embedded:./data", "./data"), ("embedded:/var/lib/t#1?x", "/var/lib/t#1?x")]
+    {
         assert_eq!(StoreUrl::parse(url), Ok(StoreUrl::Embedded(PathBuf::from(dir))));
     }
 }
@@ -38,8 +39,13 @@ fn redis_url_need_say_little() {
 
 #[test]
 fn hosts_are_names_and_addresses_of_both_kinds() {
-    for (host, read) in [("127.0.0.1", "127.0.0.1"), ("[::1]", "::1"), ("redis-0.local", "redis-0.local")] {
-        assert_eq!(redis(&format!("redis://{host}")).transport, Transport::Tcp(read.to_owned(), 6379));
+    for (host, read) in
+        [("127.0.0.1", "127.0.0.1"), ("[::1]", "::1"), ("redis-0.local", "redis-0.local")]
+    {
+        assert_eq!(
+            redis(&format!("redis://{host}")).transport,
+            Transport::Tcp(read.to_owned(), 6379)
+        );
     }
 }
 
@@ -97,10 +103,16 @@ fn password_is_in_no_text() {
     let settings = url.settings(options(None, None)).unwrap();
     let store = crate::store::redis::RedisStore::new(settings.clone());
     let given = options(None, Some("hunter2"));
-    for text in [format!("{store_url}"), format!("{store_url:?} {settings:?} {store:?} {given:?}")] {
+    for text in [format!("{store_url}"), format!("{store_url:?} {settings:?} {store:?} {given:?}")]
+    {
         assert!(!text.contains("hunter2"), "{text}");
     }
-    for wrong in ["redis://user:hunter2@h:port", "redis://:hunter2@h/x", "redis://a:hunter2@", "x://a:hunter2@h"] {
+    for wrong in [
+        "redis://user:hunter2@h:port",
+        "redis://:hunter2@h/x",
+        "redis://a:hunter2@",
+        "x://a:hunter2@h",
+    ] {
         let error = StoreUrl::parse(wrong).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
     }
