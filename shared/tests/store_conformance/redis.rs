@@ -76,7 +76,8 @@ async fn redis_store_conforms_over_a_unix_socket() {
 async fn prefixes_and_databases_are_apart() {
     let (_dir, server) = server();
     let url = |tail: &str| format!("redis://127.0.0.1:{}{tail}", server.port);
-    let stores = ["", "?prefix=other:", "/1"].map(|tail| open_url(&url(tail), None, Some(PASSWORD)));
+    let stores =
+        ["", "?prefix=other:", "/1"].map(|tail| open_url(&url(tail), None, Some(PASSWORD)));
     for store in &stores {
         let end = store.swap(&Key::Roles, None, Some(b"mine"), None).await.unwrap();
         assert_eq!(end, Swap::Done);
@@ -87,11 +88,8 @@ async fn prefixes_and_databases_are_apart() {
 async fn server_of_another_authority_or_name_is_not_trusted() {
     let (_dir, server) = server();
     let (_other_dir, other) = self::server();
-    let wrong_ca = format!(
-        "rediss://localhost:{}?ca_file={}",
-        server.tls_port,
-        other.ca_file().display()
-    );
+    let wrong_ca =
+        format!("rediss://localhost:{}?ca_file={}", server.tls_port, other.ca_file().display());
     let store = open_url(&wrong_ca, None, Some(PASSWORD));
     assert!(reason(&store).await.contains("certificate"), "{}", reason(&store).await);
     let wrong_name = format!("rediss://127.0.0.1:{}", server.tls_port);
@@ -107,7 +105,7 @@ async fn wrong_password_is_reported_and_not_repeated() {
     assert!(wrong.contains("refused the user name or the password"), "{wrong}");
     assert!(!wrong.contains("hunter2"), "{wrong}");
     let none = reason(&open_url(&url, None, None)).await;
-    assert!(!none.is_empty(), "{none}");
+    assert!(none.contains("wants a password"), "{none}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
