@@ -55,7 +55,9 @@ async fn ended(
 ) -> Result<Option<Reason>, StoreError> {
     let (proof, version) = match claims.claims().proof {
         Proof::Session(id) => (Subject::Session(id), 0),
-        Proof::PermanentToken(id) => (Subject::Token(id), claims.claims().token_version.unwrap_or_default()),
+        Proof::PermanentToken(id) => {
+            (Subject::Token(id), claims.claims().token_version.unwrap_or_default())
+        }
     };
     let subjects = [
         (proof, version),
@@ -66,8 +68,8 @@ async fn ended(
     for ((subject, version), bucket) in subjects.into_iter().zip(buckets) {
         let lowest = subject.min_version(bucket.as_deref())?;
         if version < lowest {
-            let disabled = matches!(subject, Subject::User(_) | Subject::Account(_))
-                && lowest == ALL_VERSIONS;
+            let disabled =
+                matches!(subject, Subject::User(_) | Subject::Account(_)) && lowest == ALL_VERSIONS;
             return Ok(Some(if disabled { Reason::PrincipalDisabled } else { Reason::Revoked }));
         }
     }
