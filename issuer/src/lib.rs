@@ -25,6 +25,11 @@ mod signing;
 mod sweep;
 mod tokens;
 
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
 use std::{future::Future, sync::Arc, time::Duration};
 
 use ring::rand::{SecureRandom, SystemRandom};
