@@ -30,6 +30,21 @@ pub struct FirstAdministrator {
     pub made_password: Option<Zeroizing<String>>,
 }
 
+impl FirstAdministrator {
+    /// Shows a made password on standard output, which is not the log.
+    pub fn show(&self) {
+        use std::io::Write as _;
+        let Some(password) = &self.made_password else { return };
+        let text = format!(
+            "The first administrator is made: username {}, password {}\nThe password is shown this once.\n",
+            self.username, **password
+        );
+        if let Err(error) = std::io::stdout().lock().write_all(text.as_bytes()) {
+            tracing::error!(%error, "the first administrator's password could not be shown");
+        }
+    }
+}
+
 impl std::fmt::Debug for FirstAdministrator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("FirstAdministrator").field("username", &self.username).finish_non_exhaustive()
@@ -69,6 +84,7 @@ impl Core {
             name: "First account".to_owned(),
             disabled: false,
             created_at: self.now().millis(),
+            version: 1,
         };
         records::create(&*self.store, AccountId::FIRST.into(), &account).await?;
         Ok(())

@@ -10,7 +10,7 @@ use tessera_shared::{
     jwt::AccessSigner,
     opaque::Opaque,
     password::PasswordHasher,
-    revocation::Subject,
+    revocation::{Revocation, Subject},
     role::{Catalogue, Role},
     store::{StoreWriter, records},
 };
@@ -72,21 +72,22 @@ impl Core {
         self.catalogue.by_id(id).map(|role| role.name.clone()).unwrap_or_default()
     }
 
-    /// Denies access tokens of `subject` below `min_version`, for as long as one may live.
-    pub(crate) async fn revoke(&self, subject: Subject, min_version: u32) -> Result<(), Failure> {
-        self.write_revocation(subject, min_version, false).await
-    }
-
-    /// As [`Core::revoke`], and lets a version fall: a disabled subject that is enabled again.
-    pub(crate) async fn write_revocation(
+    /// Denies access tokens of `subject` below `min_version`, for as long as one may
+    /// live. `revision` is the version of the record that this follows from.
+    pub(crate) async fn revoke(
         &self,
         subject: Subject,
         min_version: u32,
-        replace: bool,
+        revision: u32,
     ) -> Result<(), Failure> {
         let now = self.now();
         let garbage_at = now.after(self.policy.access_ttl).after(SLACK);
-        records::revoke(&*self.store, subject, min_version, garbage_at, now, replace).await?;
-        Ok(())
+        let revocation = Revocation { min_version, revision, garbage_at };
+        Ok(records::revoke(&*self.store, subject, revocation, now).await?)
     }
+}
+
+/// A record that names what can't be an id.
+pub(crate) fn damaged_id() -> Failure {
+    Failure::Internal("a record holds a number that is no id".to_owned())
 }

@@ -5,7 +5,7 @@
 
 use tessera_proto::v1::ErrorReason;
 use tessera_shared::{
-    id::NoRandomness, keys::KeyError, password::PasswordError, store::StoreError,
+    id::NoRandomness, keys::{KeyError, SealError}, password::PasswordError, store::StoreError,
 };
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -156,6 +156,12 @@ impl From<NoRandomness> for Failure {
 
 impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+impl From<SealError> for Failure {
+    fn from(error: SealError) -> Self {
         Self::Internal(error.to_string())
     }
 }

@@ -2,13 +2,17 @@
 
 use std::process::ExitCode;
 
-use tessera_issuer::{IssuerError, run};
+use tessera_issuer::{FirstAdministrator, IssuerError, run};
 use tessera_serve::{Listeners, asked_to_stop};
-use tessera_shared::{config::IssuerConfig, store, telemetry};
+use tessera_shared::{
+    config::IssuerConfig,
+    store::{self, StoreOptions, StoreUrl},
+    telemetry,
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = match IssuerConfig::from_process_like(std::env::args_os(), std::env::vars_os()) {
+    let config = match IssuerConfig::from_process_like(std::env::args_os(), |name: &str| std::env::var_os(name)) {
         Ok(config) => config,
         Err(exit) => return exit.report(),
     };
@@ -23,14 +27,20 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(config: IssuerConfig) -> Result<(), (u8, String)> {
+    let bad_setting = |error: &dyn std::error::Error| (64, error.to_string());
     let failed = |error: &dyn std::error::Error| (1, error.to_string());
-    telemetry::init(&config.log).map_err(|error| (64, error.to_string()))?;
-    let store = store::open_for(&config.store, config.store_options()).map_err(|e| (64, e.to_string()))?;
-    let listeners =
-        Listeners::bind(config.listen, config.http_listen).await.map_err(|error| failed(&error))?;
-    let announce = tessera_issuer::announce_on_stdout;
+    telemetry::init(&config.log).map_err(|e| bad_setting(&e))?;
+    let url = StoreUrl::parse(&config.store).map_err(|e| bad_setting(&e))?;
+    let options = StoreOptions {
+        ca_file: config.store_ca_file.clone(),
+        password: config.store_password.as_ref().map(|p| p.expose().to_owned()),
+    };
+    let store = store::open(&url, options).map_err(|e| bad_setting(&e))?;
+    let listeners = Listeners::bind(config.listen, config.http_listen).await;
+    let listeners = listeners.map_err(|e| failed(&e))?;
+    let announce = |first: FirstAdministrator| first.show();
     run(&config, store, listeners, announce, asked_to_stop()).await.map_err(|error| match error {
-        IssuerError::Setting { .. } => (64, error.to_string()),
+        IssuerError::Setting { .. } => bad_setting(&error),
         other => failed(&other),
     })
 }

@@ -12,6 +12,7 @@ use tessera_shared::{
     id::{SessionId, UserId},
     jwt::AccessClaims,
     opaque::{Form, PlainToken, PresentedRefresh},
+    principal::Proof,
     record::{Account, Session, User, Username},
     revocation::{ALL_VERSIONS, Subject},
     store::{Index, Key, records},
@@ -19,7 +20,7 @@ use tessera_shared::{
 
 use crate::{
     caller::Caller,
-    core::Core,
+    core::{Core, damaged_id},
     failure::Failure,
     fields::{self, Fields, Page},
 };
@@ -158,7 +159,7 @@ impl Core {
             after = *last;
             for id in ids {
                 let id = SessionId::try_from(id)
-                    .map_err(|_| Failure::Internal("a session's id".to_owned()))?;
+                    .map_err(|_| damaged_id())?;
                 if Some(id) != except {
                     self.end_session(user, id).await?;
                 }
@@ -169,7 +170,7 @@ impl Core {
     /// The record goes first, so that no further token is made; then those that were made.
     async fn end_session(&self, user: UserId, session: SessionId) -> Result<(), Failure> {
         records::remove(&*self.store, Key::Session(session)).await?;
-        self.revoke(Subject::Session(session), ALL_VERSIONS).await?;
+        self.revoke(Subject::Session(session), ALL_VERSIONS, 0).await?;
         self.store.index_remove(Index::SessionsOf(user), session.get()).await?;
         Ok(())
     }
@@ -183,7 +184,7 @@ impl Core {
         let ids = self.store.index_page(Index::SessionsOf(user), page.after, page.size).await?;
         let keys: Result<Vec<_>, _> =
             ids.iter().map(|id| SessionId::try_from(*id).map(Key::Session)).collect();
-        let keys = keys.map_err(|_| Failure::Internal("a session's id".to_owned()))?;
+        let keys = keys.map_err(|_| damaged_id())?;
         let next = ids.last().copied().filter(|_| ids.len() == page.size);
         let found: Vec<Option<Session>> = records::load_all(&*self.store, &keys).await?;
         let now = self.now().millis();
@@ -219,7 +220,7 @@ impl Core {
             Ok(())
         });
         let user = changed.await?.ok_or(Failure::CredentialsInvalid)?;
-        self.revoke(Subject::User(caller.user()), user.version).await?;
+        self.revoke(Subject::User(caller.user()), user.version, user.version).await?;
         self.end_sessions_of(caller.user(), Some(own)).await
     }
 
@@ -228,14 +229,14 @@ impl Core {
             records::load(&*self.store, Key::Username(name.to_owned())).await?;
         let Some(claim) = claim else { return Ok(None) };
         let id = UserId::try_from(claim.user)
-            .map_err(|_| Failure::Internal("a user's id".to_owned()))?;
+            .map_err(|_| damaged_id())?;
         Ok(records::load(&*self.store, id.into()).await?)
     }
 
     /// The user, unless it or its account is disabled.
     async fn enabled(&self, user: User) -> Result<Option<User>, Failure> {
         let account = user.account.try_into().map(Key::Account);
-        let account = account.map_err(|_| Failure::Internal("an account's id".to_owned()))?;
+        let account = account.map_err(|_| damaged_id())?;
         let account: Option<Account> = records::load(&*self.store, account).await?;
         Ok(account.filter(|a| !a.disabled && !user.disabled).map(|_| user))
     }
@@ -283,15 +284,22 @@ impl Core {
         let now = self.now();
         let role = self.catalogue.by_id(user.role);
         let expires_at = now.after(self.policy.access_ttl);
-        let access = self.sign(AccessClaims {
-            sid: Some(session.id.to_string()),
-            account: user.account,
+        let access = self.sign(&AccessClaims {
+            issuer: self.issuer_name()?,
+            user: user_of(session)?,
+            account: user.account.try_into().map_err(|_| damaged_id())?,
+            proof: Proof::Session(id_of(session)?),
+            user_version: user.version,
+            token_version: None,
+            audiences: self.policy.default_audiences.clone(),
+            issued_at: now,
+            expires_at,
+            not_before: None,
+            jti: self.jti(now)?,
             role: role.map(|role| role.name.clone()).unwrap_or_default(),
             scope: role.map(|role| role.scopes.to_claim()).unwrap_or_default(),
-            aud: self.policy.default_audiences.clone(),
             name: user.username.clone(),
-            uv: user.version,
-            ..self.claims(user.id, now, expires_at)?
+            allowed_cidrs: Vec::new(),
         })?;
         Ok(Pair {
             access,
@@ -303,9 +311,9 @@ impl Core {
 }
 
 fn user_of(session: &Session) -> Result<UserId, Failure> {
-    session.user.try_into().map_err(|_| Failure::Internal("a user's id".to_owned()))
+    session.user.try_into().map_err(|_| damaged_id())
 }
 
 fn id_of(session: &Session) -> Result<SessionId, Failure> {
-    session.id.try_into().map_err(|_| Failure::Internal("a session's id".to_owned()))
+    session.id.try_into().map_err(|_| damaged_id())
 }

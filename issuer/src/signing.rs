@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use tessera_shared::{
     clock::Timestamp,
-    id::new_id,
+    id::NoRandomness,
     jwt::{AccessClaims, AccessSigner},
-    keys::{self, Algorithm, KeyEncryptionKey, KeyEntry, KeySet, KeyState, PrivateKey},
+    keys::{Algorithm, KeyEncryptionKey, KeyEntry, KeySet, KeyState, PrivateKey, open, seal},
     store::{Key, StoreError, Swap},
 };
 
@@ -15,31 +15,22 @@ use crate::{
     failure::Failure,
 };
 
-/// The RFC 9068 `client_id` of tokens that no OAuth client asked for.
-const CLIENT_ID: &str = "tessera";
-
 impl Core {
-    /// The claims that every access token has; the rest is for the caller to fill in.
-    pub(crate) fn claims(
-        &self,
-        user: i64,
-        now: Timestamp,
-        expires_at: Timestamp,
-    ) -> Result<AccessClaims, Failure> {
-        Ok(AccessClaims {
-            iss: self.signing()?.issuer.clone(),
-            sub: user.to_string(),
-            exp: expires_at.seconds(),
-            iat: now.seconds(),
-            jti: new_id(now, &*self.rng)?.to_string(),
-            client_id: CLIENT_ID.to_owned(),
-            ..AccessClaims::default()
-        })
+    /// The `iss` of access tokens.
+    pub(crate) fn issuer_name(&self) -> Result<String, Failure> {
+        Ok(self.signing()?.issuer.clone())
+    }
+
+    /// A `jti` that no other access token has.
+    pub(crate) fn jti(&self, now: Timestamp) -> Result<String, Failure> {
+        let mut random = [0; 8];
+        self.rng.fill(&mut random).map_err(|_| NoRandomness)?;
+        Ok(format!("{:x}-{:016x}", now.millis(), u64::from_be_bytes(random)))
     }
 
     /// A signed access token.
-    pub(crate) fn sign(&self, claims: AccessClaims) -> Result<String, Failure> {
-        let signed = self.signing()?.signer.sign(&claims);
+    pub(crate) fn sign(&self, claims: &AccessClaims) -> Result<String, Failure> {
+        let signed = self.signing()?.signer.sign(claims);
         signed.map_err(|error| Failure::Internal(error.to_string()))
     }
 
@@ -60,7 +51,7 @@ impl Core {
             Some(bytes) => bytes,
             None => self.make_first_key(issuer, algorithm, kek).await?,
         };
-        let mut set = KeySet::from_bytes(&bytes)?;
+        let mut set = KeySet::from_bytes(&bytes).map_err(StoreError::from)?;
         if set.issuer != issuer {
             tracing::warn!(from = %set.issuer, to = issuer, "the issuer's URL changed; access tokens in its old name are denied");
             issuer.clone_into(&mut set.issuer);
@@ -69,15 +60,15 @@ impl Core {
         let entry = set
             .signing()
             .ok_or_else(|| Failure::Internal("the key set has no signing key".to_owned()))?;
-        if entry.public.algorithm != algorithm {
-            tracing::warn!(signs = %entry.public.algorithm, configured = %algorithm,
+        if entry.public.algorithm() != algorithm {
+            tracing::warn!(signs = %entry.public.algorithm(), configured = %algorithm,
                 "the signing key is of another algorithm than configured; rotate it to change");
         }
-        let kid = entry.public.kid.clone();
+        let kid = entry.public.kid().to_owned();
         let sealed = self.store.read(&[Key::PrivateKey(kid.clone())]).await?.pop().flatten();
         let sealed = sealed.ok_or(StoreError::Damaged("the private signing key is missing"))?;
-        let key = keys::open(&sealed, &kid, kek)?;
-        let signing = Signing { signer: AccessSigner::new(key)?, issuer: issuer.to_owned() };
+        let key = open(&sealed, &kid, kek)?;
+        let signing = Signing { signer: AccessSigner::new(key), issuer: issuer.to_owned() };
         self.signing.store(Some(Arc::new(signing)));
         Ok(())
     }
@@ -91,9 +82,9 @@ impl Core {
         let rng = self.rng.clone();
         let made = tokio::task::spawn_blocking(move || PrivateKey::generate(algorithm, &*rng));
         let key = made.await.map_err(|e| Failure::Internal(e.to_string()))??;
-        let public = key.public();
-        let kid = public.kid.clone();
-        let sealed = keys::seal(&key, &kid, kek, &*self.rng)?;
+        let public = key.public().clone();
+        let kid = public.kid().to_owned();
+        let sealed = seal(&key, kek, &*self.rng)?;
         self.store.swap(&Key::PrivateKey(kid), None, Some(&sealed), None).await?;
         let set = KeySet {
             issuer: issuer.to_owned(),

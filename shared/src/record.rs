@@ -21,6 +21,9 @@ pub struct Account {
     /// When it was made.
     #[prost(int64, tag = "4")]
     pub created_at: i64,
+    /// Goes up by one when the account is disabled or enabled.
+    #[prost(uint32, tag = "5")]
+    pub version: u32,
 }
 
 /// A user.
@@ -156,6 +159,9 @@ pub struct PermanentToken {
     /// When a retired secret was last presented.
     #[prost(int64, tag = "19")]
     pub reuse_detected_at: i64,
+    /// When it was made.
+    #[prost(int64, tag = "20")]
+    pub created_at: i64,
 }
 
 /// Who has a username.
@@ -189,6 +195,9 @@ pub struct RevocationEntry {
     /// When no access token that this denies can be alive any more.
     #[prost(int64, tag = "4")]
     pub garbage_at: i64,
+    /// The version of the record that this follows from; the higher one stands.
+    #[prost(uint32, tag = "5")]
+    pub revision: u32,
 }
 
 macro_rules! redacted {

@@ -21,6 +21,17 @@ use crate::{
 /// Denies access tokens of every version.
 pub const ALL_VERSIONS: u32 = u32::MAX;
 
+/// What a revocation says of its subject.
+#[derive(Clone, Copy, Debug)]
+pub struct Revocation {
+    /// Access tokens of a lower version are denied.
+    pub min_version: u32,
+    /// The version of the record that this follows from.
+    pub revision: u32,
+    /// When no access token that this denies can be alive any more.
+    pub garbage_at: Timestamp,
+}
+
 /// What a revocation is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Subject {
@@ -55,33 +66,32 @@ impl Subject {
     }
 
     /// The bucket with this revocation added, and what is past its use removed.
-    /// A version only ever rises, except that `replace` sets it as it is given.
+    /// `revision` is the version of the record that it follows from: of two writers,
+    /// the one that saw the later record is right, whichever writes last.
     ///
     /// # Errors
     /// When the record can't be read.
     pub fn revoke(
         self,
         bucket: Option<&[u8]>,
-        min_version: u32,
-        garbage_at: Timestamp,
+        revocation: Revocation,
         now: Timestamp,
-        replace: bool,
     ) -> Result<Vec<u8>, StoreError> {
         let (kind, id) = self.parts();
         let mut bucket = decode(bucket)?;
         bucket.entries.retain(|e| e.garbage_at > now.millis() || (e.kind == kind && e.id == id));
+        let Revocation { min_version, revision, garbage_at } = revocation;
+        let garbage_at = garbage_at.millis();
         match bucket.entries.iter_mut().find(|e| e.kind == kind && e.id == id) {
+            Some(entry) if revision < entry.revision => {}
             Some(entry) => {
-                entry.min_version =
-                    if replace { min_version } else { entry.min_version.max(min_version) };
-                entry.garbage_at = entry.garbage_at.max(garbage_at.millis());
+                entry.min_version = min_version;
+                entry.revision = revision;
+                entry.garbage_at = entry.garbage_at.max(garbage_at);
             }
-            None => bucket.entries.push(RevocationEntry {
-                kind,
-                id,
-                min_version,
-                garbage_at: garbage_at.millis(),
-            }),
+            None => {
+                bucket.entries.push(RevocationEntry { kind, id, min_version, garbage_at, revision });
+            }
         }
         Ok(bucket.encode_to_vec())
     }
@@ -108,23 +118,28 @@ mod tests {
     const NOW: Timestamp = Timestamp::from_millis(1_000);
     const LATER: Timestamp = Timestamp::from_millis(2_000);
 
+    fn at(min_version: u32, revision: u32, garbage_at: Timestamp) -> Revocation {
+        Revocation { min_version, revision, garbage_at }
+    }
+
     #[test]
-    fn a_version_rises_and_never_falls_unless_replaced() {
+    fn the_later_record_stands_whoever_writes_last() {
         let user = Subject::User(UserId::FIRST);
-        let three = user.revoke(None, 3, LATER, NOW, false).unwrap();
-        let still = user.revoke(Some(&three), 2, LATER, NOW, false).unwrap();
-        assert_eq!(user.min_version(Some(&still)).unwrap(), 3);
-        let replaced = user.revoke(Some(&still), 0, LATER, NOW, true).unwrap();
-        assert_eq!(user.min_version(Some(&replaced)).unwrap(), 0);
-        assert_eq!(Subject::Account(AccountId::FIRST).min_version(Some(&still)).unwrap(), 0);
+        let disabled = user.revoke(None, at(ALL_VERSIONS, 3, LATER), NOW).unwrap();
+        let late = user.revoke(Some(&disabled), at(2, 2, LATER), NOW).unwrap();
+        assert_eq!(user.min_version(Some(&late)).unwrap(), ALL_VERSIONS);
+        let enabled = user.revoke(Some(&late), at(4, 4, LATER), NOW).unwrap();
+        assert_eq!(user.min_version(Some(&enabled)).unwrap(), 4);
+        assert_eq!(Subject::Account(AccountId::FIRST).min_version(Some(&enabled)).unwrap(), 0);
     }
 
     #[test]
     fn what_is_past_its_use_goes_with_the_next_write() {
         let (user, session) =
             (Subject::User(UserId::FIRST), Subject::Session(SessionId::try_from(9).unwrap()));
-        let one = user.revoke(None, 3, LATER, NOW, false).unwrap();
-        let two = session.revoke(Some(&one), ALL_VERSIONS, Timestamp::NEVER, LATER, false).unwrap();
+        let one = user.revoke(None, at(3, 3, LATER), NOW).unwrap();
+        let all = at(ALL_VERSIONS, 0, Timestamp::NEVER);
+        let two = session.revoke(Some(&one), all, LATER).unwrap();
         assert_eq!(user.min_version(Some(&two)).unwrap(), 0);
         assert_eq!(session.min_version(Some(&two)).unwrap(), ALL_VERSIONS);
     }

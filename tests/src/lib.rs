@@ -1,1 +1,40 @@
-//! x
+//! What the end-to-end tests stand on: real processes, a real Redis, typed
+//! clients and foreign tools.
+//!
+//! A scenario is written once, over a [`system::Backend`], and
+//! [`on_every_backend!`] makes a test of it for the embedded store and for Redis.
+//! Every process is started with an empty environment, on ports of its own, and
+//! dies with the value that stands for it. Nothing sleeps: what takes time is
+//! watched by [`watch::eventually`].
+
+pub mod ask;
+pub mod client;
+pub mod http;
+pub mod port;
+pub mod process;
+pub mod redis;
+pub mod refused;
+pub mod service;
+pub mod system;
+pub mod tls;
+pub mod tools;
+pub mod watch;
+
+/// Makes of each scenario, an `async fn(Backend)`, one test for each backend.
+#[macro_export]
+macro_rules! on_every_backend {
+    ($($scenario:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[tokio::test]
+            async fn $scenario() {
+                super::$scenario($crate::system::Backend::Embedded).await;
+            })+
+        }
+        mod redis {
+            $(#[tokio::test]
+            async fn $scenario() {
+                super::$scenario($crate::system::Backend::Redis).await;
+            })+
+        }
+    };
+}

@@ -71,7 +71,7 @@ impl Core {
             self.reserve_again(&before, id, expires_at, now).await?;
         }
         let token = self.change_live(caller, id, now, |token| change.apply(token)).await?;
-        self.revoke(Subject::Token(id), token.version).await?;
+        self.revoke(Subject::Token(id), token.version, token.version).await?;
         Ok(token)
     }
 
@@ -107,7 +107,9 @@ impl Core {
             })
             .await?;
         // With no overlap the old secret is taken for stolen, and so is what was exchanged for it.
-        self.revoke(Subject::Token(id), token.version * u32::from(overlap.is_zero())).await?;
+        if overlap.is_zero() {
+            self.revoke(Subject::Token(id), token.version, token.version).await?;
+        }
         Ok(Rotated { token, plain })
     }
 
@@ -130,7 +132,7 @@ impl Core {
         });
         let token = revoked.await?.ok_or(Failure::NotFound("permanent token"))?;
         // Written again on a retry too: the first try may have ended before it.
-        self.revoke(Subject::Token(id), ALL_VERSIONS).await?;
+        self.revoke(Subject::Token(id), ALL_VERSIONS, token.version).await?;
         self.store.release(account_of(&token)?, id).await?;
         Ok(token)
     }
@@ -140,7 +142,7 @@ impl Core {
         caller: &Caller,
         id: TokenId,
         now: Timestamp,
-        apply: impl Fn(&mut PermanentToken) + Send,
+        apply: impl Fn(&mut PermanentToken) + Send + Sync,
     ) -> Result<PermanentToken, Failure> {
         let changed = records::update::<PermanentToken, Failure>(&*self.store, Key::Token(id), |token| {
             if !is_within_reach(caller, token) {

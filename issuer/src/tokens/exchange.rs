@@ -9,7 +9,10 @@ use tessera_shared::{
     store::{Key, records},
 };
 
-use crate::{core::Core, failure::Failure};
+use crate::{
+    core::{Core, damaged_id},
+    failure::Failure,
+};
 
 impl Core {
     /// An access token for what `plain` may do, from where it may do it, for no longer than it lasts.
@@ -27,7 +30,7 @@ impl Core {
             records::load(&*self.store, presented.id.into()).await?;
         let token = token.ok_or(Failure::CredentialsInvalid)?;
         let user = token.user.try_into().map(Key::User);
-        let user = user.map_err(|_| Failure::Internal("a user's id".to_owned()))?;
+        let user = user.map_err(|_| damaged_id())?;
         let user: Option<User> = records::load(&*self.store, user).await?;
         let user = user.ok_or(Failure::CredentialsInvalid)?;
         let Verdict::Granted(principal) = self.examiner.examine(plain, question, now).await? else {
@@ -38,17 +41,22 @@ impl Core {
             own_end = own_end.min(Timestamp::from_millis(token.previous_expires_at));
         }
         let expires_at = now.after(self.policy.access_ttl).min(own_end);
-        let access = self.sign(AccessClaims {
-            tid: Some(token.id),
-            account: token.account,
+        let access = self.sign(&AccessClaims {
+            issuer: self.issuer_name()?,
+            user: principal.user,
+            account: principal.account,
+            proof: principal.proof,
+            user_version: user.version,
+            token_version: Some(token.version),
+            audiences: principal.audiences,
+            issued_at: now,
+            expires_at,
+            not_before: None,
+            jti: self.jti(now)?,
             role: principal.role,
             scope: principal.scopes.to_claim(),
-            aud: principal.audiences,
             name: principal.name,
-            uv: user.version,
-            tv: Some(token.version),
-            cidrs: token.allowed_cidrs,
-            ..self.claims(token.user, now, expires_at)?
+            allowed_cidrs: token.allowed_cidrs,
         })?;
         Ok((access, Timestamp::from_millis(expires_at.seconds() * 1000)))
     }

@@ -9,11 +9,7 @@ mod create;
 mod exchange;
 mod list;
 
-pub(crate) use self::{
-    change::{Change, Rotated},
-    create::{Created, NewToken},
-    list::Filter,
-};
+pub(crate) use self::{change::Change, create::NewToken, list::Filter};
 
 use tessera_shared::{
     clock::Timestamp,
@@ -22,7 +18,12 @@ use tessera_shared::{
     store::records,
 };
 
-use crate::{caller::Caller, core::Core, failure::Failure, fields};
+use crate::{
+    caller::Caller,
+    core::{Core, damaged_id},
+    failure::Failure,
+    fields,
+};
 
 /// Where a permanent token is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,7 +65,7 @@ fn is_owner(caller: &Caller, token: &PermanentToken) -> bool {
 }
 
 fn account_of(token: &PermanentToken) -> Result<AccountId, Failure> {
-    token.account.try_into().map_err(|_| Failure::Internal("an account's id".to_owned()))
+    token.account.try_into().map_err(|_| damaged_id())
 }
 
 /// Until when a token counts as live.

@@ -7,7 +7,7 @@ use arc_swap::ArcSwapOption;
 use super::{Good, Reason, Refusal};
 use crate::{
     clock::Timestamp,
-    jwt::{self, Rejection, VerifiedClaims, VerifyingKeys},
+    jwt::{self, AccessClaims, Rejection, VerifiedClaims, VerifyingKeys},
     keys::KeySet,
     principal::{Principal, Proof},
     revocation::{ALL_VERSIONS, Subject},
@@ -24,7 +24,7 @@ impl Keys {
         if let Some(last) = self.0.load_full().filter(|last| last.0 == bytes) {
             return Ok(last);
         }
-        let set = KeySet::from_bytes(&bytes).map_err(|_| StoreError::Damaged("the key set"))?;
+        let set = KeySet::from_bytes(&bytes)?;
         let parsed = Arc::new((bytes, VerifyingKeys::from(&set)));
         self.0.store(Some(parsed.clone()));
         Ok(parsed)
@@ -43,7 +43,7 @@ pub(super) async fn examine(
     let claims = jwt::verify(token, &keys.1, now).map_err(reason)?;
     match ended(store, &claims).await? {
         Some(reason) => Err(reason.into()),
-        None => Ok(good(&claims)),
+        None => Ok(good(claims.into_claims())),
     }
 }
 
@@ -53,13 +53,13 @@ async fn ended(
     store: &dyn StoreReader,
     claims: &VerifiedClaims,
 ) -> Result<Option<Reason>, StoreError> {
-    let (proof, version) = match claims.proof() {
+    let (proof, version) = match claims.claims().proof {
         Proof::Session(id) => (Subject::Session(id), 0),
-        Proof::PermanentToken(id) => (Subject::Token(id), claims.token_version()),
+        Proof::PermanentToken(id) => (Subject::Token(id), claims.claims().token_version.unwrap_or_default()),
     };
     let subjects = [
         (proof, version),
-        (Subject::User(claims.user()), claims.user_version()),
+        (Subject::User(claims.user()), claims.claims().user_version),
         (Subject::Account(claims.account()), 0),
     ];
     let buckets = store.read(&subjects.map(|(subject, _)| subject.key())).await?;
@@ -74,20 +74,20 @@ async fn ended(
     Ok(None)
 }
 
-fn good(claims: &VerifiedClaims) -> Good {
+fn good(claims: AccessClaims) -> Good {
     Good {
         principal: Principal {
-            proof: claims.proof(),
-            account: claims.account(),
-            user: claims.user(),
-            role: claims.role().to_owned(),
-            scopes: ScopeSet::from_claim(claims.scope()),
-            audiences: claims.audiences().to_vec(),
-            issued_at: claims.issued_at(),
-            expires_at: Some(claims.expires_at()),
-            name: claims.name().to_owned(),
+            proof: claims.proof,
+            account: claims.account,
+            user: claims.user,
+            role: claims.role,
+            scopes: ScopeSet::from_claim(&claims.scope),
+            audiences: claims.audiences,
+            issued_at: claims.issued_at,
+            expires_at: Some(claims.expires_at),
+            name: claims.name,
         },
-        allowed_cidrs: claims.allowed_cidrs().to_vec(),
+        allowed_cidrs: claims.allowed_cidrs,
     }
 }
 

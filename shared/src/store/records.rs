@@ -7,6 +7,7 @@ use crate::{
     clock::Timestamp,
     id::{AccountId, SessionId, TokenId, UserId},
     record::{Account, PermanentToken, Session, User, Username},
+    revocation::{Revocation, Subject},
 };
 
 /// How often a change is tried again when others change the same record.
@@ -145,16 +146,14 @@ pub async fn remove(store: &dyn StoreWriter, key: Key) -> Result<(), StoreError>
 /// Those of the store.
 pub async fn revoke(
     store: &dyn StoreWriter,
-    subject: crate::revocation::Subject,
-    min_version: u32,
-    garbage_at: Timestamp,
+    subject: Subject,
+    revocation: Revocation,
     now: Timestamp,
-    replace: bool,
 ) -> Result<(), StoreError> {
     let key = subject.key();
     for _ in 0..ATTEMPTS {
         let old = store.read(std::slice::from_ref(&key)).await?.pop().flatten();
-        let new = subject.revoke(old.as_deref(), min_version, garbage_at, now, replace)?;
+        let new = subject.revoke(old.as_deref(), revocation, now)?;
         if old.as_deref() == Some(&new)
             || store.swap(&key, old.as_deref(), Some(&new), None).await? == Swap::Done
         {

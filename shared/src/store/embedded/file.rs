@@ -20,10 +20,14 @@ const FILE_NAME: &str = "tessera.redb";
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// Another process, or another store of this one, has it open.
-    #[error("{0} is in use by another process: an embedded store serves one process; stop that one, or use a Redis store for several")]
+    #[error(
+        "{0} is in use by another process: an embedded store serves one process; stop that one, or use a Redis store for several"
+    )]
     InUse(PathBuf),
     /// No right to write, or a read-only file system.
-    #[error("{0} can't be written: give this user write access to the directory, or choose another")]
+    #[error(
+        "{0} can't be written: give this user write access to the directory, or choose another"
+    )]
     ReadOnly(PathBuf),
     /// No room.
     #[error("the disk of {0} is full")]
@@ -126,7 +130,7 @@ fn classify(dir: &Path, error: redb::Error) -> OpenError {
     }
 }
 
-fn classify_io(dir: &Path, error: io::Error) -> OpenError {
+pub(super) fn classify_io(dir: &Path, error: io::Error) -> OpenError {
     match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
             OpenError::ReadOnly(dir.to_owned())

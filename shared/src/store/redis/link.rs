@@ -152,6 +152,7 @@ impl Drop for Link {
 async fn keep_connected(settings: Arc<RedisSettings>, status: watch::Sender<Status>) {
     loop {
         let (link, mut driver) = connect_at_last(&settings, &status).await;
+        let connected_at = Instant::now();
         tracing::info!(store.address = %settings.address, "connected to the store");
         status.send_replace(Status::Up(link.clone()));
         // A link given up on lives as long as calls that were sent over it.
@@ -161,6 +162,10 @@ async fn keep_connected(settings: Arc<RedisSettings>, status: watch::Sender<Stat
         }
         status.send_replace(Status::Connecting);
         tracing::warn!(store.address = %settings.address, "lost the connection to the store");
+        if connected_at.elapsed() < LONGEST_PAUSE {
+            // A server that lets us in and throws us out must not be run down.
+            sleep(FIRST_PAUSE).await;
+        }
     }
 }
 
@@ -223,6 +228,10 @@ fn describe(error: &RedisError) -> String {
             "the server refused the command (ERR)".to_owned()
         }
         _ => match (error.code(), error.detail()) {
+            (Some("WRONGPASS"), _) => {
+                "the server refused the user name or the password (WRONGPASS)".to_owned()
+            }
+            (Some("NOAUTH"), _) => "the server wants a password (NOAUTH)".to_owned(),
             (Some(code), Some(detail)) => format!("{code} {detail}"),
             (Some(code), None) => code.to_owned(),
             (None, _) => error.category().to_owned(),
@@ -242,5 +251,40 @@ impl Failure {
             }
             Self::Store(error) => error,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ::redis::{Value, parse_redis_value};
+
+    use super::*;
+
+    fn server_error(line: &str) -> RedisError {
+        let answer = parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
+        match answer {
+            Value::ServerError(error) => error.into(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn server_words_that_may_repeat_what_was_sent_are_not_passed_on() {
+        let old =
+            "ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `a`, `hunter2`";
+        assert!(!describe(&server_error(old)).contains("hunter2"));
+    }
+
+    #[test]
+    fn server_words_that_help_are_passed_on() {
+        for line in ["OOM command not allowed when used memory > 'maxmemory'.", "MISCONF no disk"] {
+            assert_eq!(describe(&server_error(line)), line);
+        }
+    }
+
+    #[test]
+    fn demoted_primary_is_left() {
+        assert!(is_fatal(&server_error("READONLY You can't write against a read only replica.")));
+        assert!(!is_fatal(&server_error("OOM command not allowed")));
     }
 }

@@ -46,7 +46,9 @@ impl RedisStore {
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RedisStore").field("settings", self.links.settings()).finish_non_exhaustive()
+        f.debug_struct("RedisStore")
+            .field("settings", self.links.settings())
+            .finish_non_exhaustive()
     }
 }
 

@@ -24,9 +24,8 @@ pub(super) async fn connect(
 ) -> Result<(MultiplexedConnection, JoinHandle<()>), RedisError> {
     let stream = open(&settings.address).await?;
     // The deadline is kept by the caller, over the whole call.
-    let config = AsyncConnectionConfig::new()
-        .set_response_timeout(None)
-        .set_pipeline_buffer_size(QUEUE);
+    let config =
+        AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(QUEUE);
     let (connection, driver) =
         MultiplexedConnection::new_with_config(&login(settings), stream, config).await?;
     Ok((connection, tokio::spawn(driver)))

@@ -1,0 +1,229 @@
+//! `tessera.v1.AdminService`.
+
+use std::sync::Arc;
+
+use tessera_proto::v1::{self, admin_service_server::AdminService};
+use tessera_shared::{
+    id::{AccountId, UserId},
+    keys::{KeyEntry, KeySet, KeyState},
+    record,
+    store::{Key, StoreError},
+};
+use tonic::{Request, Response, Status};
+
+use super::convert;
+use crate::{
+    admin::{AccountChange, NewUser, UserChange},
+    caller::Caller,
+    core::Core,
+    failure::Failure,
+    fields,
+};
+
+/// The service over the core.
+pub(crate) struct AdminApi(pub(crate) Arc<Core>);
+
+impl AdminApi {
+    /// The caller, who must administer something, and the message.
+    async fn admin<T>(&self, request: Request<T>) -> Result<(Caller, T), Failure> {
+        let (metadata, extensions, message) = request.into_parts();
+        let caller = self.0.caller(&metadata, &extensions).await?;
+        if caller.is_admin() { Ok((caller, message)) } else { Err(Failure::NotPermitted) }
+    }
+
+    fn user(&self, user: record::User) -> v1::User {
+        v1::User {
+            id: user.id,
+            account_id: user.account,
+            username: user.username,
+            role: self.0.role_name(user.role),
+            disabled: user.disabled,
+            created_at: convert::optional(user.created_at),
+        }
+    }
+}
+
+fn account(account: record::Account) -> v1::Account {
+    v1::Account {
+        id: account.id,
+        name: account.name,
+        disabled: account.disabled,
+        created_at: convert::optional(account.created_at),
+    }
+}
+
+/// The account that a request names; 0 stands for the caller's.
+fn account_id(caller: &Caller, field: &'static str, id: i64) -> Result<AccountId, Failure> {
+    if id == 0 { Ok(caller.account()) } else { fields::id(field, id) }
+}
+
+fn signing_key(entry: &KeyEntry) -> v1::SigningKey {
+    let state = match entry.state {
+        KeyState::Published => v1::SigningKeyState::Published,
+        KeyState::Signing => v1::SigningKeyState::Signing,
+        KeyState::Retired => v1::SigningKeyState::Retired,
+    };
+    v1::SigningKey {
+        kid: entry.public.kid().to_owned(),
+        algorithm: entry.public.algorithm().to_string(),
+        state: state.into(),
+        created_at: Some(convert::timestamp(entry.created_at)),
+        public_jwk: entry.public.jwk().to_string(),
+    }
+}
+
+#[tonic::async_trait]
+impl AdminService for AdminApi {
+    async fn create_account(
+        &self,
+        request: Request<v1::CreateAccountRequest>,
+    ) -> Result<Response<v1::CreateAccountResponse>, Status> {
+        let (caller, message) = self.admin(request).await?;
+        let made = self.0.create_account(&caller, &message.name).await?;
+        Ok(Response::new(v1::CreateAccountResponse { account: Some(account(made)) }))
+    }
+
+    async fn get_account(
+        &self,
+        request: Request<v1::GetAccountRequest>,
+    ) -> Result<Response<v1::GetAccountResponse>, Status> {
+        let (caller, message) = self.admin(request).await?;
+        let found = self.0.account(&caller, account_id(&caller, "id", message.id)?).await?;
+        Ok(Response::new(v1::GetAccountResponse { account: Some(account(found)) }))
+    }
+
+    async fn list_accounts(
+        &self,
+        request: Request<v1::ListAccountsRequest>,
+    ) -> Result<Response<v1::ListAccountsResponse>, Status> {
+        let (caller, message) = self.admin(request).await?;
+        let page = fields::page(message.page_size, &message.page_token)?;
+        let (found, next) = self.0.accounts(&caller, page).await?;
+        Ok(Response::new(v1::ListAccountsResponse {
+            accounts: found.into_iter().map(account).collect(),
+            next_page_token: convert::next_page_token(next),
+        }))
+    }
+
+    async fn update_account(
+        &self,
+        request: Request<v1::UpdateAccountRequest>,
+    ) -> Result<Response<v1::UpdateAccountResponse>, Status> {
+        let (caller, message) = self.admin(request).await?;
+        let id = fields::id("id", message.id)?;
+        let (name, disabled, mask) = (message.name, message.disabled, message.update_mask);
+        let changed =
+            self.0.update_account(&caller, id, &AccountChange { name, disabled, mask }).await?;
+        Ok(Response::new(v1::UpdateAccountResponse { account: Some(account(changed)) }))
+    }
+
+    async fn create_user(
+        &self,
+        request: Request<v1::CreateUserRequest>,
+    ) -> Result<Response<v1::CreateUserResponse>, Status> {
+        let (caller, message) = self.admin(request).await?;
+        let account = account_id(&caller, "account_id", message.account_id)?;
+        let wanted = NewUser {
+            username: message.username,
+            password: message.password,
+            role: message.role,
+        };
+        let user = self.user(self.0.create_user(&caller, account, wanted).await?);
+        Ok(Response::new(v1::CreateUserResponse { user: Some(user) }))
+    }
+
+    async fn get_user(
+        &self,
+        request: Request<v1::GetUserRequest>,
+    ) -> Result<Response<v1::GetUserResponse>, Status> {
+        let (caller, message) = self.admin(request).await?;
+        let user = self.user(self.0.user(&caller, fields::id::<UserId>("id", message.id)?).await?);
+        Ok(Response::new(v1::GetUserResponse { user: Some(user) }))
+    }
+
+    async fn list_users(
+        &self,
+        request: Request<v1::ListUsersRequest>,
+    ) -> Result<Response<v1::ListUsersResponse>, Status> {
+        let (caller, message) = self.admin(request).await?;
+        let page = fields::page(message.page_size, &message.page_token)?;
+        let account = account_id(&caller, "account_id", message.account_id)?;
+        let (found, next) = self.0.users(&caller, account, page).await?;
+        Ok(Response::new(v1::ListUsersResponse {
+            users: found.into_iter().map(|user| self.user(user)).collect(),
+            next_page_token: convert::next_page_token(next),
+        }))
+    }
+
+    async fn update_user(
+        &self,
+        request: Request<v1::UpdateUserRequest>,
+    ) -> Result<Response<v1::UpdateUserResponse>, Status> {
+        let (caller, message) = self.admin(request).await?;
+        let id = fields::id("id", message.id)?;
+        let (role, disabled, mask) = (message.role, message.disabled, message.update_mask);
+        let change = UserChange { role, disabled, mask };
+        let user = self.user(self.0.update_user(&caller, id, &change).await?);
+        Ok(Response::new(v1::UpdateUserResponse { user: Some(user) }))
+    }
+
+    async fn set_user_password(
+        &self,
+        request: Request<v1::SetUserPasswordRequest>,
+    ) -> Result<Response<v1::SetUserPasswordResponse>, Status> {
+        let (caller, message) = self.admin(request).await?;
+        let id = fields::id("id", message.id)?;
+        self.0.set_user_password(&caller, id, &message.password).await?;
+        Ok(Response::new(v1::SetUserPasswordResponse {}))
+    }
+
+    async fn end_user_sessions(
+        &self,
+        request: Request<v1::EndUserSessionsRequest>,
+    ) -> Result<Response<v1::EndUserSessionsResponse>, Status> {
+        let (caller, message) = self.admin(request).await?;
+        self.0.end_user_sessions(&caller, fields::id("id", message.id)?).await?;
+        Ok(Response::new(v1::EndUserSessionsResponse {}))
+    }
+
+    async fn list_roles(
+        &self,
+        request: Request<v1::ListRolesRequest>,
+    ) -> Result<Response<v1::ListRolesResponse>, Status> {
+        self.admin(request).await?;
+        let roles = self.0.catalogue.roles().iter().map(|role| v1::Role {
+            id: role.id,
+            name: role.name.clone(),
+            scopes: role.scopes.iter().map(str::to_owned).collect(),
+        });
+        Ok(Response::new(v1::ListRolesResponse { roles: roles.collect() }))
+    }
+
+    async fn list_signing_keys(
+        &self,
+        request: Request<v1::ListSigningKeysRequest>,
+    ) -> Result<Response<v1::ListSigningKeysResponse>, Status> {
+        self.admin(request).await?;
+        let read = self.0.store.read(&[Key::KeySet]).await.map_err(Failure::from)?;
+        let bytes = read.into_iter().next().flatten().ok_or(Failure::NotReady)?;
+        let set = KeySet::from_bytes(&bytes).map_err(StoreError::from).map_err(Failure::from)?;
+        let signing_keys = set.keys.iter().rev().map(signing_key).collect();
+        Ok(Response::new(v1::ListSigningKeysResponse { signing_keys }))
+    }
+
+    async fn rotate_signing_key(
+        &self,
+        request: Request<v1::RotateSigningKeyRequest>,
+    ) -> Result<Response<v1::RotateSigningKeyResponse>, Status> {
+        self.admin(request).await?;
+        Err(Status::unimplemented("this version has one signing key and can't rotate it yet"))
+    }
+
+    async fn retire_signing_key(
+        &self,
+        request: Request<v1::RetireSigningKeyRequest>,
+    ) -> Result<Response<v1::RetireSigningKeyResponse>, Status> {
+        self.admin(request).await?;
+        Err(Status::unimplemented("this version has one signing key and can't retire it yet"))
+    }
+}

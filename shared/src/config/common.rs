@@ -1,0 +1,222 @@
+//! What both servers read the same way.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use tracing_subscriber::EnvFilter;
+
+use super::{error::ConfigError, secret::Secret, setting::Setting, settings, sources::Sources};
+
+/// How log lines look.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LogFormat {
+    /// One line an event, in colour on a terminal.
+    #[default]
+    Pretty,
+    /// One JSON object a line.
+    Json,
+    /// As pretty, but shorter: spans give their fields, not their names.
+    Compact,
+}
+
+/// What is logged, and how.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// How log lines look.
+    pub format: LogFormat,
+    /// A level, or the directives of `tracing_subscriber`'s `EnvFilter`.
+    pub filter: String,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::default(),
+            filter: "info".to_owned(),
+        }
+    }
+}
+
+impl LogConfig {
+    pub(super) fn read(sources: &Sources<'_>) -> Result<Self, ConfigError> {
+        let format = match sources.choice(&settings::LOG_FORMAT)? {
+            "json" => LogFormat::Json,
+            "compact" => LogFormat::Compact,
+            _ => LogFormat::Pretty,
+        };
+        let expected =
+            "a level (error, warn, info, debug, trace) or directives: info,tessera_issuer=debug";
+        let filter = sources.parsed(&settings::LOG, "a log filter", expected, |text| {
+            EnvFilter::builder()
+                .parse(text)
+                .ok()
+                .map(|_| text.to_owned())
+        })?;
+        Ok(Self { format, filter })
+    }
+}
+
+/// The certificate of a listener, and its key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate chain, PEM.
+    pub cert: PathBuf,
+    /// The private key, PEM.
+    pub key: PathBuf,
+}
+
+impl TlsFiles {
+    pub(super) fn read(sources: &Sources<'_>) -> Result<Option<Self>, ConfigError> {
+        let half = |given: &'static Setting, missing| {
+            Err(match sources.required(given) {
+                Ok(found) => ConfigError::HalfTls {
+                    given: found.origin,
+                    missing,
+                },
+                Err(error) => error,
+            })
+        };
+        let (cert, key) = (&settings::TLS_CERT_FILE, &settings::TLS_KEY_FILE);
+        match (sources.path(cert)?, sources.path(key)?) {
+            (Some(cert), Some(key)) => Ok(Some(Self { cert, key })),
+            (None, None) => Ok(None),
+            (Some(_), None) => half(cert, key),
+            (None, Some(_)) => half(key, cert),
+        }
+    }
+}
+
+/// The store, and how to be let in.
+pub(super) struct StoreAccess {
+    pub(super) url: String,
+    pub(super) password: Option<Secret>,
+    pub(super) ca_file: Option<PathBuf>,
+}
+
+impl StoreAccess {
+    pub(super) fn read(sources: &Sources<'_>) -> Result<Self, ConfigError> {
+        Ok(Self {
+            url: sources.parsed(
+                &settings::STORE,
+                "a store URL",
+                "embedded:DIR, redis://HOST:PORT/DB, rediss://, redis+sentinel://, redis+cluster:// or redis+unix://",
+                |text| is_store_url(text).then(|| text.to_owned()),
+            )?,
+            password: sources.secret(&settings::STORE_PASSWORD)?,
+            ca_file: sources.path(&settings::STORE_CA_FILE)?,
+        })
+    }
+
+    /// A folder on this machine.
+    pub(super) fn embedded(directory: &str) -> Self {
+        Self {
+            url: format!("embedded:{directory}"),
+            password: None,
+            ca_file: None,
+        }
+    }
+}
+
+/// What differs between a binary of its own and a part of `tessera up`.
+pub(super) struct Place {
+    pub(super) store: StoreAccess,
+    /// The setting of the gRPC listener's address.
+    pub(super) grpc: &'static Setting,
+    /// The setting of the HTTP listener's address.
+    pub(super) http: &'static Setting,
+    pub(super) dev: bool,
+}
+
+impl Place {
+    /// The address of the gRPC listener, over which tokens go: in plaintext not
+    /// beyond loopback, except for development.
+    pub(super) fn grpc_address(
+        &self,
+        sources: &Sources<'_>,
+        tls: Option<&TlsFiles>,
+    ) -> Result<SocketAddr, ConfigError> {
+        let address = sources.socket_address(self.grpc)?;
+        if is_loopback(address) || tls.is_some() || self.dev {
+            return Ok(address);
+        }
+        let origin = sources.required(self.grpc)?.origin;
+        Err(ConfigError::Plaintext { origin, address })
+    }
+}
+
+/// Whether only this machine reaches `address`.
+pub(super) fn is_loopback(address: SocketAddr) -> bool {
+    // `::ffff:127.0.0.1` is the loopback of IPv4, but not that of IPv6.
+    address.ip().to_canonical().is_loopback()
+}
+
+/// The prefix of tokens; a letter comes first, so that it reads as a word.
+pub(super) fn token_prefix(sources: &Sources<'_>) -> Result<String, ConfigError> {
+    let expected = "1 to 16 of a-z and 0-9, a letter first: tessera";
+    sources.parsed(
+        &settings::TOKEN_PREFIX,
+        "a token prefix",
+        expected,
+        |text| {
+            let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+            let good = (1..=16).contains(&text.len())
+                && text.starts_with(|first: char| first.is_ascii_lowercase())
+                && text.bytes().all(allowed);
+            good.then(|| text.to_owned())
+        },
+    )
+}
+
+/// The store URL as a log may show it: without user, password and parameters.
+pub(super) fn store_without_credentials(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return url.to_owned();
+    };
+    // The last `@`, and before the `?` is looked for: a password that was not
+    // percent-encoded may hold both.
+    let (at, place) = match rest.rsplit_once('@') {
+        Some((_, place)) => ("[redacted]@", place),
+        None => ("", rest),
+    };
+    let place = place.split('?').next().unwrap_or_default();
+    format!("{scheme}://{at}{place}")
+}
+
+fn is_store_url(text: &str) -> bool {
+    const SCHEMES: [&str; 6] = [
+        "embedded:",
+        "redis://",
+        "rediss://",
+        "redis+sentinel://",
+        "redis+cluster://",
+        "redis+unix://",
+    ];
+    SCHEMES.iter().any(|scheme| {
+        text.strip_prefix(scheme)
+            .is_some_and(|rest| !rest.is_empty())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shown_store_url_has_no_credentials() {
+        for (url, shown) in [
+            ("embedded:./data", "embedded:./data"),
+            ("redis://h:6379/0", "redis://h:6379/0"),
+            (
+                "redis://u:p@h:6379/0?prefix=p",
+                "redis://[redacted]@h:6379/0",
+            ),
+            (
+                "redis+cluster://u:p@a:1,b:2",
+                "redis+cluster://[redacted]@a:1,b:2",
+            ),
+            ("redis://u:hunter2/?@h", "redis://[redacted]@h"),
+            ("redis://u:hunter2@3@h", "redis://[redacted]@h"),
+        ] {
+            assert_eq!(store_without_credentials(url), shown);
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! The configuration of the issuer.
+
+use std::{ffi::OsString, fmt, net::SocketAddr, path::PathBuf, time::Duration};
+
+use url::Url;
+
+use super::{
+    command::Program,
+    common::{LogConfig, Place, StoreAccess, TlsFiles, store_without_credentials, token_prefix},
+    error::ConfigError,
+    exit::Exit,
+    secret::Secret,
+    settings,
+    sources::Sources,
+    value::secret_of,
+};
+
+static PROGRAM: Program = Program {
+    name: "tessera-issuer",
+    about: "Issues API tokens: log in, refresh, create and manage permanent tokens, sign JWTs.",
+    sections: settings::ISSUER,
+};
+
+/// What the issuer runs with.
+#[non_exhaustive]
+pub struct IssuerConfig {
+    /// The store's URL; may hold a password.
+    pub store: String,
+    /// The password of the store's user, where the URL does not hold it.
+    pub store_password: Option<Secret>,
+    /// The authorities that the store's certificate is checked against, PEM.
+    pub store_ca_file: Option<PathBuf>,
+    /// Where gRPC is served.
+    pub listen: SocketAddr,
+    /// Where HTTP is served.
+    pub http_listen: SocketAddr,
+    /// Whether what is unfit for production is allowed.
+    pub dev: bool,
+    /// The certificate of the gRPC listener; `None` is plaintext.
+    pub tls: Option<TlsFiles>,
+    /// The role catalogue; `None` is the built-in one.
+    pub roles_file: Option<PathBuf>,
+    /// How many live permanent tokens an account may have.
+    pub tokens_per_account: u32,
+    /// How long an access token lives.
+    pub access_ttl: Duration,
+    /// How long a refresh token lives.
+    pub refresh_ttl: Duration,
+    /// How long a retry with a used refresh token gets the same successor.
+    pub refresh_grace: Duration,
+    /// What permanent and refresh tokens start with.
+    pub token_prefix: String,
+    /// The audiences of a token whose maker names none; at least one.
+    pub default_audiences: Vec<String>,
+    /// The `iss` of access tokens (RFC 9068, section 2.2).
+    pub issuer_url: String,
+    /// What new signing keys sign with: `ES256`, `EdDSA` or `RS256`.
+    pub signing_algorithm: String,
+    /// Seals the signing keys in the store: 64 hexadecimal digits. There is one,
+    /// except where `dev` is set.
+    pub key_encryption_key: Option<Secret>,
+    /// The name of the first administrator, in lower case.
+    pub admin_username: String,
+    /// The first administrator's password; `None`: make one, and print it once.
+    pub admin_password: Option<Secret>,
+    /// How many characters a password has at least.
+    pub password_min_length: usize,
+    /// How many passwords are hashed at a time.
+    pub password_concurrency: usize,
+    /// How long after a revocation the last verifier denies.
+    pub staleness_bound: Duration,
+    /// How long requests in flight may take to end after SIGTERM.
+    pub drain_timeout: Duration,
+    /// What is logged, and how.
+    pub log: LogConfig,
+}
+
+impl IssuerConfig {
+    /// Reads the command line `args`, the program's name first, the variables that
+    /// `env` knows, and the file of `--config`.
+    ///
+    /// # Errors
+    /// The answer to `--help` or `--version`; or what is wrong with a setting.
+    pub fn from_process_like(
+        args: impl IntoIterator<Item = impl Into<OsString>>,
+        env: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, Exit> {
+        let sources = Sources::new(&PROGRAM, args.into_iter().map(Into::into), &env)?;
+        Ok(Self::own(&sources)?)
+    }
+
+    fn own(sources: &Sources<'_>) -> Result<Self, ConfigError> {
+        let place = Place {
+            store: StoreAccess::read(sources)?,
+            grpc: &settings::ISSUER_GRPC,
+            http: &settings::ISSUER_HTTP,
+            dev: sources.switch(&settings::DEV)?.unwrap_or(false),
+        };
+        Self::read(sources, place)
+    }
+
+    pub(super) fn read(sources: &Sources<'_>, place: Place) -> Result<Self, ConfigError> {
+        let tls = TlsFiles::read(sources)?;
+        let http_listen = sources.socket_address(place.http)?;
+        Ok(Self {
+            listen: place.grpc_address(sources, tls.as_ref())?,
+            http_listen,
+            tls,
+            roles_file: sources.path(&settings::ROLES_FILE)?,
+            tokens_per_account: sources.integer(&settings::TOKENS_PER_ACCOUNT)?,
+            access_ttl: sources.duration(&settings::ACCESS_TTL)?,
+            refresh_ttl: sources.duration(&settings::REFRESH_TTL)?,
+            refresh_grace: sources.duration(&settings::REFRESH_GRACE)?,
+            token_prefix: token_prefix(sources)?,
+            default_audiences: default_audiences(sources)?,
+            issuer_url: issuer_url(sources, http_listen)?,
+            signing_algorithm: sources.choice(&settings::SIGNING_ALGORITHM)?.to_owned(),
+            key_encryption_key: key_encryption_key(sources, place.dev)?,
+            admin_username: admin_username(sources)?,
+            admin_password: sources.secret(&settings::ADMIN_PASSWORD)?,
+            password_min_length: sources.integer(&settings::PASSWORD_MIN_LENGTH)?,
+            password_concurrency: sources.integer(&settings::PASSWORD_CONCURRENCY)?,
+            staleness_bound: sources.duration(&settings::STALENESS_BOUND)?,
+            drain_timeout: sources.duration(&settings::DRAIN_TIMEOUT)?,
+            log: LogConfig::read(sources)?,
+            dev: place.dev,
+            store: place.store.url,
+            store_password: place.store.password,
+            store_ca_file: place.store.ca_file,
+        })
+    }
+}
+
+impl fmt::Debug for IssuerConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("IssuerConfig")
+            .field("store", &store_without_credentials(&self.store))
+            .field("listen", &self.listen)
+            .field("http_listen", &self.http_listen)
+            .field("dev", &self.dev)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
+}
+
+/// An issuer identifier is a URL without query and fragment (RFC 8414, section 2);
+/// plain http is let pass, for a machine of one's own. It is compared as text, so
+/// it stays as it is written.
+fn issuer_url(sources: &Sources<'_>, http_listen: SocketAddr) -> Result<String, ConfigError> {
+    let Some(found) = sources.lookup(&settings::ISSUER_URL)? else {
+        return Ok(format!("http://{http_listen}"));
+    };
+    let text = found.text()?;
+    let good = Url::parse(text).is_ok_and(|url| {
+        matches!(url.scheme(), "http" | "https")
+            && url.query().is_none()
+            && url.fragment().is_none()
+            && url.username().is_empty()
+            && url.password().is_none()
+    });
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err(found.malformed(
+            "an issuer URL",
+            "https://HOST, with no user, query or fragment",
+        ))
+    }
+}
+
+fn default_audiences(sources: &Sources<'_>) -> Result<Vec<String>, ConfigError> {
+    let audiences = sources.list(&settings::DEFAULT_AUDIENCES)?;
+    // The limits of the contract: `CreatePermanentTokenRequest.audiences`.
+    let fits = |audience: &String| {
+        audience.len() <= 255 && audience.bytes().all(|byte| byte.is_ascii_graphic())
+    };
+    if audiences.len() <= 16 && audiences.iter().all(fits) {
+        return Ok(audiences);
+    }
+    let expected = "at most 16 names, each of at most 255 visible ASCII characters";
+    Err(sources
+        .required(&settings::DEFAULT_AUDIENCES)?
+        .malformed("a list of audiences", expected))
+}
+
+/// The limits of the contract: `User.username`.
+fn admin_username(sources: &Sources<'_>) -> Result<String, ConfigError> {
+    let expected = "1 to 128 of a-z, 0-9 and . _ @ + -";
+    sources.parsed(&settings::ADMIN_USERNAME, "a username", expected, |text| {
+        let name = text.to_ascii_lowercase();
+        let allowed = |byte: u8| {
+            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"._@+-".contains(&byte)
+        };
+        ((1..=128).contains(&name.len()) && name.bytes().all(allowed)).then_some(name)
+    })
+}
+
+fn key_encryption_key(sources: &Sources<'_>, dev: bool) -> Result<Option<Secret>, ConfigError> {
+    match sources.lookup(&settings::KEY_ENCRYPTION_KEY)? {
+        Some(found) => {
+            let text = found.text()?;
+            if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+                return secret_of(found).map(Some);
+            }
+            let expected = "64 hexadecimal digits, from `openssl rand -hex 32`";
+            Err(found.malformed("a key encryption key", expected))
+        }
+        None if dev => Ok(None),
+        None => Err(ConfigError::NoKeyEncryptionKey),
+    }
+}

@@ -1,0 +1,226 @@
+//! The table of settings. Names, defaults and bounds are public API.
+
+use std::time::Duration;
+
+use super::setting::{Kind, Section, Setting};
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Builds a table row; the order of the columns is that of [`Setting`].
+const fn setting(
+    name: &'static str,
+    value_name: &'static str,
+    kind: Kind,
+    default: Option<&'static str>,
+    help: &'static str,
+) -> Setting {
+    Setting {
+        name,
+        help,
+        value_name,
+        default,
+        kind,
+    }
+}
+
+/// Declares settings, each a documented `static`: the doc line is its help.
+macro_rules! table {
+    ($($constant:ident: $name:literal $value_name:literal, $kind:expr, $default:expr, $help:literal;)*) => {
+        $(#[doc = $help]
+        pub static $constant: Setting = setting($name, $value_name, $kind, $default, $help);)*
+    };
+}
+
+table! {
+    CONFIG: "config" "FILE", Kind::Plain, None,
+        "A TOML file with settings: the name of each flag is a key in it.";
+
+    STORE: "store" "URL", Kind::Private, None,
+        "Where the records are: embedded:DIR, redis://, rediss://, redis+sentinel://, redis+cluster:// or redis+unix://.";
+    STORE_PASSWORD: "store-password" "PASSWORD", Kind::Secret, None,
+        "The password of the store's user, so that the URL need not hold it.";
+    STORE_CA_FILE: "store-ca-file" "FILE", Kind::Plain, None,
+        "Certificates (PEM) of the authorities that the store's certificate is checked against.";
+    DATA: "data" "DIR", Kind::Plain, Some("./tessera-data"),
+        "The folder that holds all records; made where there is none.";
+
+    ISSUER_GRPC: "listen" "ADDR", Kind::Plain, Some("127.0.0.1:50051"),
+        "Where gRPC is served. Beyond loopback it takes TLS or --dev.";
+    ISSUER_HTTP: "http-listen" "ADDR", Kind::Plain, Some("127.0.0.1:8080"),
+        "Where HTTP is served: JWKS, API, console, health, metrics.";
+    VERIFIER_GRPC: "listen" "ADDR", Kind::Plain, Some("127.0.0.1:50052"),
+        "Where gRPC is served. Beyond loopback it takes TLS or --dev.";
+    VERIFIER_HTTP: "http-listen" "ADDR", Kind::Plain, Some("127.0.0.1:8081"),
+        "Where HTTP is served: JWKS, forward auth, health, metrics.";
+    UP_ISSUER_GRPC: "issuer-listen" "ADDR", Kind::Plain, Some("127.0.0.1:50051"),
+        "Where the issuer serves gRPC. Beyond loopback it takes TLS or --dev.";
+    UP_ISSUER_HTTP: "issuer-http-listen" "ADDR", Kind::Plain, Some("127.0.0.1:8080"),
+        "Where the issuer serves HTTP: JWKS, API, console, health, metrics.";
+    UP_VERIFIER_GRPC: "verifier-listen" "ADDR", Kind::Plain, Some("127.0.0.1:50052"),
+        "Where the verifier serves gRPC. Beyond loopback it takes TLS or --dev.";
+    UP_VERIFIER_HTTP: "verifier-http-listen" "ADDR", Kind::Plain, Some("127.0.0.1:8081"),
+        "Where the verifier serves HTTP: JWKS, forward auth, health, metrics.";
+    TLS_CERT_FILE: "tls-cert-file" "FILE", Kind::Plain, None,
+        "The certificate chain (PEM) of the gRPC listeners; goes with --tls-key-file.";
+    TLS_KEY_FILE: "tls-key-file" "FILE", Kind::Plain, None,
+        "The private key (PEM) of the gRPC listeners; goes with --tls-cert-file.";
+    DRAIN_TIMEOUT: "drain-timeout" "DURATION", Kind::Duration(Duration::ZERO, HOUR), Some("10s"),
+        "How long requests in flight may take to end after SIGTERM.";
+
+    TOKENS_PER_ACCOUNT: "tokens-per-account" "N", Kind::Integer(1, 100_000), Some("50"),
+        "How many live permanent tokens an account may have.";
+    ACCESS_TTL: "access-ttl" "DURATION", Kind::Duration(MINUTE, DAY), Some("1h"),
+        "How long an access token lives.";
+    REFRESH_TTL: "refresh-ttl" "DURATION", Kind::Duration(MINUTE, Duration::from_secs(365 * 24 * 60 * 60)), Some("24h"),
+        "How long a refresh token lives.";
+    REFRESH_GRACE: "refresh-grace" "DURATION", Kind::Duration(Duration::ZERO, Duration::from_secs(5 * 60)), Some("10s"),
+        "How long a retry with a used refresh token gets the same successor; later it ends the session.";
+    TOKEN_PREFIX: "token-prefix" "WORD", Kind::Plain, Some("tessera"),
+        "What permanent and refresh tokens start with: 1 to 16 of a-z and 0-9, a letter first. The same for issuer and verifier.";
+    DEFAULT_AUDIENCES: "default-audiences" "NAMES", Kind::List, Some("cdn"),
+        "The services a token is for where its maker names none, with commas between them.";
+    ISSUER_URL: "issuer-url" "URL", Kind::Plain, None,
+        "The `iss` of access tokens. Without it: http:// and the address of the issuer's HTTP listener.";
+    ROLES_FILE: "roles-file" "FILE", Kind::Plain, None,
+        "The role catalogue. Without it: the built-in one.";
+
+    SIGNING_ALGORITHM: "signing-algorithm" "NAME", Kind::Choice(&["ES256", "EdDSA", "RS256"]), Some("ES256"),
+        "What new signing keys sign with.";
+    KEY_ENCRYPTION_KEY: "key-encryption-key" "HEX", Kind::Secret, None,
+        "Seals the signing keys in the store: 64 hexadecimal digits, from `openssl rand -hex 32`. The same for every issuer; needed without --dev.";
+
+    ADMIN_USERNAME: "admin-username" "NAME", Kind::Plain, Some("admin"),
+        "The name of the first administrator.";
+    ADMIN_PASSWORD: "admin-password" "PASSWORD", Kind::Secret, None,
+        "The password of the first administrator. Without it one is made, and printed once.";
+    PASSWORD_MIN_LENGTH: "password-min-length" "N", Kind::Integer(8, 64), Some("15"),
+        "How many characters a password has at least.";
+    PASSWORD_CONCURRENCY: "password-concurrency" "N", Kind::Integer(1, 1024), Some("2"),
+        "How many passwords are hashed at a time; each takes a core and tens of megabytes.";
+
+    STALENESS_BOUND: "staleness-bound" "DURATION", Kind::Duration(Duration::from_millis(100), Duration::from_secs(60)), Some("2s"),
+        "How long after a revocation the last verifier denies, whatever fails. The same for issuer and verifier.";
+    REQUIRE_AUDIENCE: "require-audience" "BOOL", Kind::Switch, None,
+        "Refuses a question that names no audience.";
+
+    DEV: "dev" "BOOL", Kind::Switch, None,
+        "Allows what production must not have: plaintext beyond loopback, unsealed signing keys, a Redis that may lose writes.";
+    LOG: "log" "FILTER", Kind::Plain, Some("info"),
+        "What is logged: a level, or directives such as `info,tessera_issuer=debug`.";
+    LOG_FORMAT: "log-format" "FORMAT", Kind::Choice(&["pretty", "json", "compact"]), Some("pretty"),
+        "How it is logged, to stderr.";
+}
+
+static STORE_SECTION: Section = Section {
+    heading: "Store",
+    settings: &[&STORE, &STORE_CA_FILE, &STORE_PASSWORD],
+};
+
+static TOKENS: Section = Section {
+    heading: "Tokens",
+    settings: &[
+        &TOKENS_PER_ACCOUNT,
+        &ACCESS_TTL,
+        &REFRESH_TTL,
+        &REFRESH_GRACE,
+        &TOKEN_PREFIX,
+        &DEFAULT_AUDIENCES,
+        &ISSUER_URL,
+        &ROLES_FILE,
+        &SIGNING_ALGORITHM,
+        &KEY_ENCRYPTION_KEY,
+    ],
+};
+
+static USERS: Section = Section {
+    heading: "Users",
+    settings: &[
+        &ADMIN_USERNAME,
+        &ADMIN_PASSWORD,
+        &PASSWORD_MIN_LENGTH,
+        &PASSWORD_CONCURRENCY,
+    ],
+};
+
+static REVOCATION: Section = Section {
+    heading: "Revocation",
+    settings: &[&STALENESS_BOUND],
+};
+
+static OPERATION: Section = Section {
+    heading: "Operation",
+    settings: &[&CONFIG, &DEV, &LOG, &LOG_FORMAT, &DRAIN_TIMEOUT],
+};
+
+/// What `tessera-issuer` takes.
+pub static ISSUER: &[&Section] = &[
+    &STORE_SECTION,
+    &Section {
+        heading: "Listeners",
+        settings: &[&ISSUER_GRPC, &ISSUER_HTTP, &TLS_CERT_FILE, &TLS_KEY_FILE],
+    },
+    &TOKENS,
+    &USERS,
+    &REVOCATION,
+    &OPERATION,
+];
+
+/// What `tessera-verifier` takes.
+pub static VERIFIER: &[&Section] = &[
+    &STORE_SECTION,
+    &Section {
+        heading: "Listeners",
+        settings: &[
+            &VERIFIER_GRPC,
+            &VERIFIER_HTTP,
+            &TLS_CERT_FILE,
+            &TLS_KEY_FILE,
+        ],
+    },
+    &Section {
+        heading: "Verification",
+        settings: &[&STALENESS_BOUND, &REQUIRE_AUDIENCE, &TOKEN_PREFIX],
+    },
+    &OPERATION,
+];
+
+/// What `tessera up` takes.
+pub static UP: &[&Section] = &[
+    &Section {
+        heading: "Store",
+        settings: &[&DATA],
+    },
+    &Section {
+        heading: "Listeners",
+        settings: &[
+            &UP_ISSUER_GRPC,
+            &UP_VERIFIER_GRPC,
+            &UP_ISSUER_HTTP,
+            &UP_VERIFIER_HTTP,
+            &TLS_CERT_FILE,
+            &TLS_KEY_FILE,
+        ],
+    },
+    &TOKENS,
+    &USERS,
+    &Section {
+        heading: "Verification",
+        settings: &[&STALENESS_BOUND, &REQUIRE_AUDIENCE],
+    },
+    &OPERATION,
+];
+
+/// The settings of these sections, in their order.
+pub fn of(sections: &'static [&'static Section]) -> impl Iterator<Item = &'static Setting> {
+    sections
+        .iter()
+        .flat_map(|section| section.settings.iter().copied())
+}
+
+/// Every setting of every binary: what a file may hold, whoever reads it. Two
+/// binaries may each have one of the same name.
+pub fn all() -> impl Iterator<Item = &'static Setting> {
+    [ISSUER, VERIFIER, UP].into_iter().flat_map(of)
+}

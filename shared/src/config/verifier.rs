@@ -1,0 +1,105 @@
+//! The configuration of the verifier.
+
+use std::{ffi::OsString, fmt, net::SocketAddr, path::PathBuf, time::Duration};
+
+use super::{
+    command::Program,
+    common::{LogConfig, Place, StoreAccess, TlsFiles, store_without_credentials, token_prefix},
+    error::ConfigError,
+    exit::Exit,
+    secret::Secret,
+    settings,
+    sources::Sources,
+};
+
+static PROGRAM: Program = Program {
+    name: "tessera-verifier",
+    about: "Answers whether an API token is good. Holds no secret of the issuer, and only reads.",
+    sections: settings::VERIFIER,
+};
+
+/// What the verifier runs with.
+#[non_exhaustive]
+pub struct VerifierConfig {
+    /// The store's URL; may hold a password.
+    pub store: String,
+    /// The password of the store's user, where the URL does not hold it.
+    pub store_password: Option<Secret>,
+    /// The authorities that the store's certificate is checked against, PEM.
+    pub store_ca_file: Option<PathBuf>,
+    /// Where gRPC is served.
+    pub listen: SocketAddr,
+    /// Where HTTP is served.
+    pub http_listen: SocketAddr,
+    /// Whether what is unfit for production is allowed.
+    pub dev: bool,
+    /// The certificate of the gRPC listener; `None` is plaintext.
+    pub tls: Option<TlsFiles>,
+    /// How old the view may be that an answer is given from.
+    pub staleness_bound: Duration,
+    /// Whether a question that names no audience is refused.
+    pub require_audience: bool,
+    /// What permanent and refresh tokens start with.
+    pub token_prefix: String,
+    /// How long requests in flight may take to end after SIGTERM.
+    pub drain_timeout: Duration,
+    /// What is logged, and how.
+    pub log: LogConfig,
+}
+
+impl VerifierConfig {
+    /// Reads the command line `args`, the program's name first, the variables that
+    /// `env` knows, and the file of `--config`.
+    ///
+    /// # Errors
+    /// The answer to `--help` or `--version`; or what is wrong with a setting.
+    pub fn from_process_like(
+        args: impl IntoIterator<Item = impl Into<OsString>>,
+        env: impl Fn(&str) -> Option<OsString>,
+    ) -> Result<Self, Exit> {
+        let sources = Sources::new(&PROGRAM, args.into_iter().map(Into::into), &env)?;
+        Ok(Self::own(&sources)?)
+    }
+
+    fn own(sources: &Sources<'_>) -> Result<Self, ConfigError> {
+        let place = Place {
+            store: StoreAccess::read(sources)?,
+            grpc: &settings::VERIFIER_GRPC,
+            http: &settings::VERIFIER_HTTP,
+            dev: sources.switch(&settings::DEV)?.unwrap_or(false),
+        };
+        Self::read(sources, place)
+    }
+
+    pub(super) fn read(sources: &Sources<'_>, place: Place) -> Result<Self, ConfigError> {
+        let tls = TlsFiles::read(sources)?;
+        Ok(Self {
+            listen: place.grpc_address(sources, tls.as_ref())?,
+            http_listen: sources.socket_address(place.http)?,
+            tls,
+            staleness_bound: sources.duration(&settings::STALENESS_BOUND)?,
+            require_audience: sources
+                .switch(&settings::REQUIRE_AUDIENCE)?
+                .unwrap_or(false),
+            token_prefix: token_prefix(sources)?,
+            drain_timeout: sources.duration(&settings::DRAIN_TIMEOUT)?,
+            log: LogConfig::read(sources)?,
+            dev: place.dev,
+            store: place.store.url,
+            store_password: place.store.password,
+            store_ca_file: place.store.ca_file,
+        })
+    }
+}
+
+impl fmt::Debug for VerifierConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("VerifierConfig")
+            .field("store", &store_without_credentials(&self.store))
+            .field("listen", &self.listen)
+            .field("http_listen", &self.http_listen)
+            .field("dev", &self.dev)
+            .field("tls", &self.tls)
+            .finish_non_exhaustive()
+    }
+}

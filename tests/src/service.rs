@@ -1,0 +1,101 @@
+//! The programs under test, and how to tell that they serve.
+
+use std::{net::SocketAddr, path::Path};
+
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+use crate::{
+    client, port,
+    process::{Process, built, clean},
+    watch::eventually,
+};
+
+/// The first administrator's password; long enough that to find it anywhere is no
+/// accident.
+pub const ADMIN_PASSWORD: &str = "the first administrator's passphrase 9xw2";
+
+/// Where a service listens.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// gRPC.
+    pub grpc: SocketAddr,
+    /// HTTP.
+    pub http: SocketAddr,
+}
+
+impl Place {
+    /// Two ports that are free.
+    pub fn free() -> Self {
+        Self {
+            grpc: port::free(),
+            http: port::free(),
+        }
+    }
+}
+
+/// Starts an issuer.
+pub fn issuer(store: &str, place: Place, flags: &[String], dir: &Path) -> Process {
+    single("tessera-issuer", "issuer", store, place, flags, dir)
+}
+
+/// Starts a verifier, whose log is called `name`.
+pub fn verifier(name: &str, store: &str, place: Place, flags: &[String], dir: &Path) -> Process {
+    single("tessera-verifier", name, store, place, flags, dir)
+}
+
+fn single(
+    program: &str,
+    name: &str,
+    store: &str,
+    place: Place,
+    flags: &[String],
+    dir: &Path,
+) -> Process {
+    let mut command = clean(&built(program));
+    command
+        .args(["--dev", "--store", store])
+        .args(["--listen", &place.grpc.to_string()])
+        .args(["--http-listen", &place.http.to_string()])
+        .args(flags);
+    if program == "tessera-issuer" {
+        command.env("TESSERA_ADMIN_PASSWORD", ADMIN_PASSWORD);
+    }
+    Process::start(name, command, dir)
+}
+
+/// Starts both in one process, with the records in `data`.
+pub fn up(data: &Path, issuer: Place, verifier: Place, flags: &[String], dir: &Path) -> Process {
+    let mut command = clean(&built("tessera"));
+    command
+        .arg("up")
+        .arg("--data")
+        .arg(data)
+        .args(["--issuer-listen", &issuer.grpc.to_string()])
+        .args(["--issuer-http-listen", &issuer.http.to_string()])
+        .args(["--verifier-listen", &verifier.grpc.to_string()])
+        .args(["--verifier-http-listen", &verifier.http.to_string()])
+        .args(flags)
+        .env("TESSERA_ADMIN_PASSWORD", ADMIN_PASSWORD);
+    Process::start("up", command, dir)
+}
+
+/// Waits until `grpc.health.v1` at `address` says SERVING.
+///
+/// # Panics
+/// When `process` ends before that.
+pub async fn serving(process: &mut Process, address: SocketAddr) {
+    let health = HealthClient::new(client::channel(address));
+    eventually("SERVING", || {
+        if let Some(status) = process.ended() {
+            panic!("ended before it served, {status}:\n{}", process.log());
+        }
+        let mut health = health.clone();
+        async move {
+            let answer = health.check(HealthCheckRequest::default()).await.ok()?;
+            (answer.into_inner().status() == ServingStatus::Serving).then_some(())
+        }
+    })
+    .await;
+}
