@@ -1,2 +1,40 @@
-//! x
-fn main() {}
+//! `tessera-verifier`: wires, and nothing else.
+
+use std::{io::Write as _, process::ExitCode};
+
+use tessera_serve::{Listeners, asked_to_stop};
+use tessera_shared::{
+    config::{USAGE, VerifierConfig},
+    store::{self, StoreOptions, StoreUrl},
+    telemetry,
+};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let env = |name: &str| std::env::var_os(name);
+    let config = match VerifierConfig::from_process_like(std::env::args_os(), env) {
+        Ok(config) => config,
+        Err(exit) => return exit.report(),
+    };
+    match serve(config).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((code, error)) => {
+            let _ = writeln!(std::io::stderr(), "error: {error}");
+            ExitCode::from(code)
+        }
+    }
+}
+
+async fn serve(config: VerifierConfig) -> Result<(), (u8, String)> {
+    telemetry::init(&config.log).map_err(|error| (USAGE, error.to_string()))?;
+    let url = StoreUrl::parse(&config.store).map_err(|e| (USAGE, format!("--store: {e}")))?;
+    let options = StoreOptions {
+        ca_file: config.store_ca_file.clone(),
+        password: config.store_password.as_ref().map(|password| password.expose().to_owned()),
+    };
+    let store = store::open_reader(&url, options).map_err(|error| (1, error.to_string()))?;
+    let listeners = Listeners::bind(config.listen, config.http_listen).await;
+    let listeners = listeners.map_err(|error| (1, error.to_string()))?;
+    let served = tessera_verifier::run(&config, store, listeners, asked_to_stop()).await;
+    served.map_err(|error| (1, error.to_string()))
+}

@@ -1,0 +1,75 @@
+//! From a request to a question, with the limits that the contract documents.
+
+use std::net::IpAddr;
+
+use prost_types::Duration;
+use tessera_proto::v1::VerifyRequest;
+use tessera_shared::{examine::Question, role::is_scope};
+
+use super::failure::Violation;
+
+const LONGEST_AUDIENCE: usize = 255;
+const MOST_SCOPES: usize = 64;
+/// The longest `google.protobuf.Duration`, in seconds: about 10,000 years.
+const LONGEST_DURATION: i64 = 315_576_000_000;
+
+/// What was asked, apart from the token, which the examination alone judges.
+pub(super) struct Asked(pub(super) VerifyRequest);
+
+impl TryFrom<Asked> for Question {
+    type Error = Vec<Violation>;
+
+    /// Finds every field that is wrong, so that a caller need not mend them one by one.
+    fn try_from(Asked(request): Asked) -> Result<Self, Vec<Violation>> {
+        let mut violations = Vec::new();
+        if request.audience.len() > LONGEST_AUDIENCE {
+            violations.push(Violation::new("audience", "at most 255 bytes"));
+        }
+        check_scopes(&request.required_scopes, &mut violations);
+        let client_address = address(&request.client_address).unwrap_or_else(|violation| {
+            violations.push(violation);
+            None
+        });
+        if request.max_staleness.as_ref().is_some_and(|span| !is_span(span)) {
+            violations.push(Violation::new("max_staleness", "a duration that is not negative"));
+        }
+        if !violations.is_empty() {
+            return Err(violations);
+        }
+        Ok(Self {
+            audience: Some(request.audience).filter(|audience| !audience.is_empty()),
+            required_scopes: request.required_scopes,
+            client_address,
+        })
+    }
+}
+
+fn check_scopes(scopes: &[String], violations: &mut Vec<Violation>) {
+    if scopes.len() > MOST_SCOPES {
+        violations.push(Violation::new("required_scopes", "at most 64 scopes"));
+        return;
+    }
+    let wrong = scopes.iter().enumerate().filter(|(_, scope)| !is_scope(scope));
+    violations.extend(wrong.map(|(place, _)| {
+        let field = format!("required_scopes[{place}]");
+        Violation::new(field, "service:action, each of a-z 0-9 - _ . and at most 128 bytes in all")
+    }));
+}
+
+/// A dual-stack socket gives an IPv4 peer as an IPv6 address (RFC 4291, section
+/// 2.5.5.2); networks of IPv4 must match it all the same.
+fn address(text: &str) -> Result<Option<IpAddr>, Violation> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match text.parse::<IpAddr>() {
+        Ok(address) => Ok(Some(address.to_canonical())),
+        Err(_) => Err(Violation::new("client_address", "an IPv4 or IPv6 address, with no port")),
+    }
+}
+
+/// Whether `span` is a well-formed duration (as `google/protobuf/duration.proto`
+/// has it) from zero up.
+fn is_span(span: &Duration) -> bool {
+    (0..=LONGEST_DURATION).contains(&span.seconds) && (0..1_000_000_000).contains(&span.nanos)
+}
