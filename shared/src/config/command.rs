@@ -72,7 +72,7 @@ impl Program {
                 Exit { code: 0, text: error.render().to_string(), to_stdout: true }
             }
             ErrorKind::UnknownArgument => self.unknown_argument(error),
-            _ => Exit { code: USAGE, text: error.render().to_string(), to_stdout: false },
+            _ => Exit { code: i32::from(USAGE), text: error.render().to_string(), to_stdout: false },
         }
     }
 
@@ -99,7 +99,7 @@ impl Program {
                 self.name
             )
         };
-        Exit { code: USAGE, text, to_stdout: false }
+        Exit { code: i32::from(USAGE), text, to_stdout: false }
     }
 }
 

@@ -184,7 +184,7 @@ pub enum ConfigError {
 impl ConfigError {
     /// What the process exits with: [`USAGE`], always.
     pub fn exit_code(&self) -> i32 {
-        USAGE
+        i32::from(USAGE)
     }
 }
 

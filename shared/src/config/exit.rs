@@ -5,7 +5,7 @@ use std::{io::Write, process::ExitCode};
 use super::error::ConfigError;
 
 /// The exit code for a bad setting: `EX_USAGE` of BSD's `sysexits.h`.
-pub const USAGE: i32 = 64;
+pub const USAGE: u8 = 64;
 
 /// What to print, and the code to exit with: the answer to `--help` and
 /// `--version`, or what is wrong with a setting.
