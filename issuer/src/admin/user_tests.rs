@@ -150,6 +150,19 @@ async fn a_disabled_user_stays_shut_out_through_other_changes() {
 }
 
 #[tokio::test]
+async fn a_session_does_not_come_back_with_its_disabled_user() {
+    let issuer = Issuer::start().await;
+    let id = user(&issuer, "anna", "Users").await;
+    let session = issuer.login("anna").await.unwrap();
+    let admin = issuer.admin().await;
+    for state in [true, false] {
+        issuer.core.update_user(&admin, id, &disabled(state)).await.unwrap();
+    }
+    let refused = issuer.core.refresh(session.refresh.expose()).await;
+    assert!(matches!(refused, Err(Failure::RefreshTokenInvalid)));
+}
+
+#[tokio::test]
 async fn a_set_password_ends_the_old_one_and_what_it_opened() {
     let issuer = Issuer::start().await;
     let id = user(&issuer, "anna", "Users").await;
