@@ -111,8 +111,9 @@ impl Core {
             Ok(())
         });
         let account = changed.await?.ok_or(NOT_FOUND)?;
-        // Written again on a retry too: the first try may have ended before it.
-        if disabled.is_some() {
+        // Written again on a retry, and with a new name too: the call that disabled the
+        // account may have ended before it.
+        if disabled.is_some() || account.disabled {
             let lowest = if account.disabled { ALL_VERSIONS } else { 0 };
             self.revoke(Subject::Account(id), lowest, account.version).await?;
         }

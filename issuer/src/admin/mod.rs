@@ -4,6 +4,17 @@
 mod accounts;
 mod users;
 
+#[cfg(test)]
+mod account_tests;
+#[cfg(test)]
+mod api_tests;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod user_tests;
+#[cfg(test)]
+mod username_tests;
+
 pub(crate) use self::{
     accounts::AccountChange,
     users::{NewUser, UserChange},

@@ -18,7 +18,8 @@ use crate::{
 };
 
 const NOT_FOUND: Failure = Failure::NotFound("user");
-/// A name claimed by a call that ended half-way is free again after this.
+/// A name claimed by a call that ended half-way is free again after this: twice as long
+/// as a call may take, so that none still under way loses its claim.
 const CLAIM_LASTS: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// Whom to make, as it came.
@@ -44,30 +45,35 @@ impl Core {
         wanted: NewUser,
     ) -> Result<User, Failure> {
         self.account(caller, account).await?;
-        let role = self.role_to_give(caller, &wanted.role)?;
         let mut fields = Fields::default();
         let min = self.policy.password_min_length;
         let username = fields.take(fields::username(&wanted.username)).unwrap_or_default();
         let password = fields.take(fields::new_password("password", &wanted.password, min));
+        let role = self.role_to_give(caller, &wanted.role, &mut fields)?;
         fields.check()?;
+        let password_hash = self.passwords.hash(&password.unwrap_or_default()).await?;
+        // After the hash, which may wait for its turn: the id dates the claim of the name.
         let now = self.now();
         let id = UserId::new(now, &*self.rng)?;
         let user = User {
             id: id.get(),
             account: account.get(),
             username,
-            role: role.id,
+            role: role.map_or(0, |role| role.id),
             disabled: false,
             created_at: now.millis(),
-            password_hash: self.passwords.hash(&password.unwrap_or_default()).await?,
+            password_hash,
             version: 1,
         };
-        self.claim_username(&user.username, id).await?;
+        let claim = self.claim_username(&user.username, id).await?;
         self.store.index_add(Index::UsersOf(account), id.get()).await?;
-        match records::create(&*self.store, id.into(), &user).await? {
-            Swap::Done => Ok(user),
-            Swap::Conflict => Err(Failure::Conflict),
+        if records::create(&*self.store, id.into(), &user).await? == Swap::Done {
+            return Ok(user);
         }
+        // The rare id that somebody has already: the name must not lead to them.
+        let name = Key::Username(user.username);
+        self.store.swap(&name, Some(&claim.encode_to_vec()), None, None).await?;
+        Err(Failure::Conflict)
     }
 
     /// A user of an account that the caller administers.
@@ -107,11 +113,13 @@ impl Core {
                 "role" => !change.role.is_empty(),
                 _ => change.disabled.is_some(),
             })?;
+        let mut fields = Fields::default();
         let role = if mask.contains(&"role") {
-            Some(self.role_to_give(caller, &change.role)?.id)
+            self.role_to_give(caller, &change.role, &mut fields)?.map(|role| role.id)
         } else {
             None
         };
+        fields.check()?;
         let disabled = mask.contains(&"disabled").then(|| change.disabled.unwrap_or_default());
         if disabled == Some(true) && id == caller.user() {
             return Err(Failure::SelfDisable);
@@ -132,7 +140,8 @@ impl Core {
         id: UserId,
         password: &str,
     ) -> Result<(), Failure> {
-        self.user(caller, id).await?;
+        // Before the hash, which is costly; and again with the change.
+        self.may_change(caller, &self.user(caller, id).await?)?;
         let mut fields = Fields::default();
         let min = self.policy.password_min_length;
         let password = fields.take(fields::new_password("password", password, min));
@@ -156,25 +165,15 @@ impl Core {
         self.end_sessions_of(id, None).await
     }
 
-    /// Changes a user, and denies the access tokens made before. A caller can't
-    /// touch a user whose role has a scope that the caller's has not.
+    /// Changes a user, and denies the access tokens made before.
     async fn change_user(
         &self,
         caller: &Caller,
         id: UserId,
         change: impl Fn(&mut User) + Send + Sync,
     ) -> Result<User, Failure> {
-        let roles = &self.catalogue;
         let changed = records::update::<User, Failure>(&*self.store, id.into(), |user| {
-            if !caller.is_admin() {
-                return Err(Failure::NotPermitted);
-            }
-            if !is_within_reach(caller, user) {
-                return Err(NOT_FOUND);
-            }
-            if roles.by_id(user.role).is_some_and(|role| caller.may_give(role).is_err()) {
-                return Err(Failure::NotPermitted);
-            }
+            self.may_change(caller, user)?;
             change(user);
             Ok(())
         });
@@ -188,36 +187,63 @@ impl Core {
         Ok(user)
     }
 
-    fn role_to_give(&self, caller: &Caller, name: &str) -> Result<&Role, Failure> {
+    /// Refuses a user out of the caller's reach, and one whose role has a scope that the
+    /// caller's has not: whoever sets a user's password can be that user.
+    fn may_change(&self, caller: &Caller, user: &User) -> Result<(), Failure> {
         if !caller.is_admin() {
             return Err(Failure::NotPermitted);
         }
-        let role = self.role_named("role", name)?;
-        caller.may_give(role)?;
-        Ok(role)
+        if !is_within_reach(caller, user) {
+            return Err(NOT_FOUND);
+        }
+        let above = |role| caller.may_give(role).is_err();
+        let is_above = self.catalogue.by_id(user.role).is_some_and(above);
+        if is_above { Err(Failure::NotPermitted) } else { Ok(()) }
     }
 
-    /// Claims a name, or takes over a claim that led to no user.
-    async fn claim_username(&self, name: &str, id: UserId) -> Result<(), Failure> {
+    /// The role of this name; `None` when there is none, which is noted in `fields`.
+    fn role_to_give(
+        &self,
+        caller: &Caller,
+        name: &str,
+        fields: &mut Fields,
+    ) -> Result<Option<&Role>, Failure> {
+        if !caller.is_admin() {
+            return Err(Failure::NotPermitted);
+        }
+        match self.role_named("role", name) {
+            Ok(role) => caller.may_give(role).map(|()| Some(role)),
+            Err(Failure::InvalidFields(wrong)) => {
+                for violation in wrong {
+                    fields.take::<()>(Err(violation));
+                }
+                Ok(None)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Claims a name, or takes over a claim that led to no user of that name.
+    async fn claim_username(&self, name: &str, id: UserId) -> Result<Username, Failure> {
         let key = Key::Username(name.to_owned());
         let claim = Username { user: id.get() };
         if records::create(&*self.store, key.clone(), &claim).await? == Swap::Done {
-            return Ok(());
+            return Ok(claim);
         }
         let Some(old) = self.store.read(std::slice::from_ref(&key)).await?.pop().flatten() else {
             return Err(Failure::Conflict);
         };
         let claimed: Username = records::decode(&old)?;
-        let holder = UserId::try_from(claimed.user).map(Key::User);
-        let exists = match holder {
-            Ok(key) => records::load::<User>(&*self.store, key).await?.is_some(),
-            Err(_) => false,
+        let holder: Option<User> = match UserId::try_from(claimed.user) {
+            Ok(id) => records::load(&*self.store, id.into()).await?,
+            Err(_) => None,
         };
-        if exists || made_at(claimed.user).after(CLAIM_LASTS) > self.now() {
+        let is_held = holder.is_some_and(|user| user.username == name);
+        if is_held || made_at(claimed.user).after(CLAIM_LASTS) > self.now() {
             return Err(Failure::UsernameTaken);
         }
         let taken = self.store.swap(&key, Some(&old), Some(&claim.encode_to_vec()), None).await?;
-        if taken == Swap::Done { Ok(()) } else { Err(Failure::UsernameTaken) }
+        if taken == Swap::Done { Ok(claim) } else { Err(Failure::UsernameTaken) }
     }
 }
 
