@@ -47,7 +47,9 @@ impl FirstAdministrator {
 
 impl std::fmt::Debug for FirstAdministrator {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FirstAdministrator").field("username", &self.username).finish_non_exhaustive()
+        f.debug_struct("FirstAdministrator")
+            .field("username", &self.username)
+            .finish_non_exhaustive()
     }
 }
 
@@ -71,7 +73,9 @@ impl Core {
             return Ok(());
         }
         match self.store.swap(&Key::Roles, old.as_deref(), Some(&new), None).await? {
-            Swap::Done => tracing::info!(roles = self.catalogue.roles().len(), "published the role catalogue"),
+            Swap::Done => {
+                tracing::info!(roles = self.catalogue.roles().len(), "published the role catalogue")
+            }
             Swap::Conflict => return Err(StoreError::Contended.into()),
         }
         Ok(())

@@ -5,7 +5,10 @@
 
 use tessera_proto::v1::ErrorReason;
 use tessera_shared::{
-    id::NoRandomness, keys::{KeyError, SealError}, password::PasswordError, store::StoreError,
+    id::NoRandomness,
+    keys::{KeyError, SealError},
+    password::PasswordError,
+    store::StoreError,
 };
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};

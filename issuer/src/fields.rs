@@ -18,7 +18,12 @@ pub(crate) struct Fields(Vec<Violation>);
 
 impl Fields {
     /// Notes that `field` is wrong unless `right`.
-    pub(crate) fn require(&mut self, right: bool, field: &'static str, description: impl Into<String>) {
+    pub(crate) fn require(
+        &mut self,
+        right: bool,
+        field: &'static str,
+        description: impl Into<String>,
+    ) {
         if !right {
             self.0.push(Violation { field, description: description.into() });
         }
@@ -41,7 +46,8 @@ fn wrong<T>(field: &'static str, description: impl Into<String>) -> Result<T, Vi
 
 /// An id that must be given.
 pub(crate) fn id<T: TryFrom<i64>>(field: &'static str, value: i64) -> Result<T, Failure> {
-    T::try_from(value).map_err(|_| Failure::field(field, "required: a number between 1 and 2^53 - 1"))
+    T::try_from(value)
+        .map_err(|_| Failure::field(field, "required: a number between 1 and 2^53 - 1"))
 }
 
 /// A name of 1 to 128 characters with no control character among them.
@@ -119,7 +125,8 @@ fn cidr(value: &str) -> Option<String> {
 
 /// An instant after the epoch; finer than a millisecond is cut off.
 pub(crate) fn instant(field: &'static str, value: &ProtoTimestamp) -> Result<Timestamp, Violation> {
-    let fits = (0..=LAST_SECOND).contains(&value.seconds) && (0..1_000_000_000).contains(&value.nanos);
+    let fits =
+        (0..=LAST_SECOND).contains(&value.seconds) && (0..1_000_000_000).contains(&value.nanos);
     if fits {
         Ok(Timestamp::from_millis(value.seconds * 1000 + i64::from(value.nanos / 1_000_000)))
     } else {
@@ -208,7 +215,8 @@ mod tests {
     #[test]
     fn a_mask_names_known_fields_or_none_at_all() {
         let known = &["name", "role"];
-        let masked = |paths: &[&str]| FieldMask { paths: paths.iter().map(|p| (*p).into()).collect() };
+        let masked =
+            |paths: &[&str]| FieldMask { paths: paths.iter().map(|p| (*p).into()).collect() };
         assert_eq!(mask(None, known, |f| f == "role").unwrap(), ["role"]);
         assert!(mask(None, known, |_| false).is_err());
         assert_eq!(mask(Some(&masked(&["*"])), known, |_| false).unwrap(), ["name", "role"]);

@@ -25,6 +25,11 @@ mod signing;
 mod sweep;
 mod tokens;
 
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
 use std::{future::Future, sync::Arc, time::Duration};
 
 use ring::rand::{SecureRandom, SystemRandom};
@@ -193,12 +198,17 @@ fn first_start(config: &IssuerConfig) -> Result<FirstStart, IssuerError> {
         .parse()
         .map_err(|_| wrong("--signing-algorithm", "ES256, EdDSA or RS256".to_owned()))?;
     let kek = config.key_encryption_key.as_ref();
-    let kek = kek.map(|kek| kek.expose().parse::<KeyEncryptionKey>()).transpose().map_err(|_| {
-        wrong("TESSERA_KEY_ENCRYPTION_KEY", "64 hexadecimal digits: openssl rand -hex 32".to_owned())
-    })?;
+    let kek =
+        kek.map(|kek| kek.expose().parse::<KeyEncryptionKey>()).transpose().map_err(|_| {
+            wrong(
+                "TESSERA_KEY_ENCRYPTION_KEY",
+                "64 hexadecimal digits: openssl rand -hex 32".to_owned(),
+            )
+        })?;
     let username = fields::username(&config.admin_username);
     let admin_username = username.map_err(|v| wrong("--admin-username", v.description))?;
-    let password = config.admin_password.as_ref().map(|p| zeroize::Zeroizing::new(p.expose().to_owned()));
+    let password =
+        config.admin_password.as_ref().map(|p| zeroize::Zeroizing::new(p.expose().to_owned()));
     Ok(FirstStart {
         issuer_url: config.issuer_url.clone(),
         algorithm,

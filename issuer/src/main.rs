@@ -12,7 +12,9 @@ use tessera_shared::{
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    let config = match IssuerConfig::from_process_like(std::env::args_os(), |name: &str| std::env::var_os(name)) {
+    let config = match IssuerConfig::from_process_like(std::env::args_os(), |name: &str| {
+        std::env::var_os(name)
+    }) {
         Ok(config) => config,
         Err(exit) => return exit.report(),
     };
@@ -20,7 +22,8 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err((code, error)) => {
             let mut stderr = std::io::stderr().lock();
-            let _ = std::io::Write::write_fmt(&mut stderr, format_args!("tessera-issuer: {error}\n"));
+            let _ =
+                std::io::Write::write_fmt(&mut stderr, format_args!("tessera-issuer: {error}\n"));
             ExitCode::from(code)
         }
     }

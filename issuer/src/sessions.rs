@@ -98,9 +98,7 @@ impl Core {
     async fn rotate_refresh(&self, presented: &PresentedRefresh) -> Result<Refreshed, Failure> {
         let now = self.now();
         let mut nonce = vec![0; NONCE_BYTES];
-        self.rng
-            .fill(&mut nonce)
-            .map_err(|_| Failure::Internal("no random bytes".to_owned()))?;
+        self.rng.fill(&mut nonce).map_err(|_| Failure::Internal("no random bytes".to_owned()))?;
         let fresh = self.opaque.successor(presented, &nonce);
         let fresh_hash = fresh.hash();
         let mut reused = false;
@@ -141,7 +139,9 @@ impl Core {
     /// Ends the caller's session, or all of the user's.
     pub(crate) async fn logout(&self, caller: &Caller, all: bool) -> Result<(), Failure> {
         let session = caller.session()?;
-        if all { self.end_sessions_of(caller.user(), None).await } else {
+        if all {
+            self.end_sessions_of(caller.user(), None).await
+        } else {
             self.end_session(caller.user(), session).await
         }
     }
@@ -158,8 +158,7 @@ impl Core {
             let Some(last) = ids.last() else { return Ok(()) };
             after = *last;
             for id in ids {
-                let id = SessionId::try_from(id)
-                    .map_err(|_| damaged_id())?;
+                let id = SessionId::try_from(id).map_err(|_| damaged_id())?;
                 if Some(id) != except {
                     self.end_session(user, id).await?;
                 }
@@ -228,8 +227,7 @@ impl Core {
         let claim: Option<Username> =
             records::load(&*self.store, Key::Username(name.to_owned())).await?;
         let Some(claim) = claim else { return Ok(None) };
-        let id = UserId::try_from(claim.user)
-            .map_err(|_| damaged_id())?;
+        let id = UserId::try_from(claim.user).map_err(|_| damaged_id())?;
         Ok(records::load(&*self.store, id.into()).await?)
     }
 

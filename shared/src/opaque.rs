@@ -122,7 +122,11 @@ impl Opaque {
     ///
     /// # Errors
     /// When the operating system gives no random bytes.
-    pub fn permanent(&self, id: TokenId, rng: &dyn SecureRandom) -> Result<PlainToken, NoRandomness> {
+    pub fn permanent(
+        &self,
+        id: TokenId,
+        rng: &dyn SecureRandom,
+    ) -> Result<PlainToken, NoRandomness> {
         let secret = random_digits::<32>(rng, SECRET_DIGITS)?;
         Ok(finish(format!("{}_{id}_{}", self.prefix, *secret)))
     }

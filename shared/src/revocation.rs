@@ -90,7 +90,13 @@ impl Subject {
                 entry.garbage_at = entry.garbage_at.max(garbage_at);
             }
             None => {
-                bucket.entries.push(RevocationEntry { kind, id, min_version, garbage_at, revision });
+                bucket.entries.push(RevocationEntry {
+                    kind,
+                    id,
+                    min_version,
+                    garbage_at,
+                    revision,
+                });
             }
         }
         Ok(bucket.encode_to_vec())

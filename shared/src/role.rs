@@ -61,7 +61,9 @@ impl FromIterator<String> for ScopeSet {
 pub fn is_scope(text: &str) -> bool {
     let part = |part: &str| {
         !part.is_empty()
-            && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b))
+            && part
+                .bytes()
+                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b))
     };
     text.len() <= LONGEST_SCOPE
         && text.split_once(':').is_some_and(|(service, action)| part(service) && part(action))
@@ -188,7 +190,8 @@ impl Role {
         if self.id < 1 {
             return wrong("an id is a positive number".into());
         }
-        if self.name.is_empty() || self.name.len() > 128 || self.name.chars().any(char::is_control) {
+        if self.name.is_empty() || self.name.len() > 128 || self.name.chars().any(char::is_control)
+        {
             return wrong("a name has 1 to 128 bytes and no control characters".into());
         }
         match self.scopes.iter().find(|scope| !is_scope(scope)) {
@@ -219,7 +222,10 @@ mod tests {
         for (text, says) in [
             ("roles = [{id=1,name='A',scopes=['x']}]", "\"x\" is not a scope"),
             ("roles = [{id=0,name='A',scopes=[]}]", "positive"),
-            ("roles = [{id=1,name='A',scopes=['tessera:admin']},{id=1,name='B',scopes=[]}]", "id 1"),
+            (
+                "roles = [{id=1,name='A',scopes=['tessera:admin']},{id=1,name='B',scopes=[]}]",
+                "id 1",
+            ),
             ("roles = [{id=1,name='A',scopes=[]}]", "no role has"),
             ("roles = [{id=1,name='A',scopes=[],colour='red'}]", "colour"),
         ] {

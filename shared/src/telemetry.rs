@@ -57,10 +57,8 @@ where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
     let filter = EnvFilter::builder().parse(&config.filter)?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .with_ansi(colour);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(colour);
     Ok(match config.format {
         LogFormat::Pretty => Box::new(builder.finish()),
         LogFormat::Compact => Box::new(builder.compact().finish()),
@@ -92,10 +90,7 @@ mod tests {
     fn logged(format: LogFormat, filter: &str, emit: impl FnOnce()) -> String {
         let buffer = Buffer::default();
         let writer = buffer.clone();
-        let config = LogConfig {
-            format,
-            filter: filter.to_owned(),
-        };
+        let config = LogConfig { format, filter: filter.to_owned() };
         let subscriber = subscriber(&config, move || writer.clone(), false).unwrap();
         tracing::subscriber::with_default(subscriber, emit);
         let bytes = buffer.0.lock().unwrap().clone();
@@ -108,10 +103,8 @@ mod tests {
             tracing::info!(token.id = 7, "created");
             tracing::info!("second");
         });
-        let lines: Vec<serde_json::Value> = text
-            .lines()
-            .map(|line| serde_json::from_str(line).unwrap())
-            .collect();
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines.len(), 2);
         assert_eq!(lines[0]["token.id"], 7);
         assert_eq!(lines[0]["message"], "created");
@@ -124,10 +117,7 @@ mod tests {
         for format in [LogFormat::Pretty, LogFormat::Compact] {
             let text = logged(format, "info", || tracing::warn!(token.id = 7, "created"));
             assert_eq!(text.lines().count(), 1, "{text}");
-            assert!(
-                text.contains("WARN") && text.contains("created token.id=7"),
-                "{text}"
-            );
+            assert!(text.contains("WARN") && text.contains("created token.id=7"), "{text}");
             assert!(!text.contains('\u{1b}'), "{text}");
         }
     }
@@ -140,18 +130,12 @@ mod tests {
         };
         assert_eq!(logged(LogFormat::Pretty, "info", emit), "");
         let text = logged(LogFormat::Pretty, "info,tessera_shared=debug", emit);
-        assert!(
-            text.contains("of us") && !text.contains("of others"),
-            "{text}"
-        );
+        assert!(text.contains("of us") && !text.contains("of others"), "{text}");
     }
 
     #[test]
     fn a_malformed_filter_is_an_error() {
-        let config = LogConfig {
-            filter: "tessera=loud".to_owned(),
-            ..LogConfig::default()
-        };
+        let config = LogConfig { filter: "tessera=loud".to_owned(), ..LogConfig::default() };
         assert!(matches!(
             subscriber(&config, std::io::sink, false),
             Err(TelemetryError::Filter(_))
@@ -160,16 +144,9 @@ mod tests {
 
     #[test]
     fn init_again_changes_nothing() {
-        let config = LogConfig {
-            filter: "error".to_owned(),
-            ..LogConfig::default()
-        };
+        let config = LogConfig { filter: "error".to_owned(), ..LogConfig::default() };
         init(&config).unwrap();
         init(&config).unwrap();
-        init(&LogConfig {
-            filter: "trace".to_owned(),
-            ..config
-        })
-        .unwrap();
+        init(&LogConfig { filter: "trace".to_owned(), ..config }).unwrap();
     }
 }

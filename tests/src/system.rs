@@ -94,13 +94,7 @@ impl System {
         let mut services = vec![service::issuer(&url, self.issuer, &self.issuer_flags, dir)];
         for (number, place) in self.verifiers.iter().enumerate() {
             let name = format!("verifier-{number}");
-            services.push(service::verifier(
-                &name,
-                &url,
-                *place,
-                &self.verifier_flags,
-                dir,
-            ));
+            services.push(service::verifier(&name, &url, *place, &self.verifier_flags, dir));
         }
         let places = std::iter::once(&self.issuer).chain(&self.verifiers);
         for (process, place) in services.iter_mut().zip(places) {
@@ -111,9 +105,7 @@ impl System {
 
     /// Asks all services to end, and asserts that they do so in order: exit 0.
     pub async fn end(&mut self) {
-        self.services
-            .iter()
-            .for_each(|service| service.signal("TERM"));
+        self.services.iter().for_each(|service| service.signal("TERM"));
         for service in &mut self.services {
             assert_eq!(service.exit().await.code(), Some(0), "{}", service.log());
         }
@@ -164,10 +156,7 @@ impl System {
 
     /// A client of each verifier.
     pub fn verifiers(&self) -> Vec<Verifier> {
-        self.verifiers
-            .iter()
-            .map(|place| client::verifier(place.grpc))
-            .collect()
+        self.verifiers.iter().map(|place| client::verifier(place.grpc)).collect()
     }
 
     /// Asks every verifier the same; all must answer the same.
@@ -178,19 +167,13 @@ impl System {
             verdicts.push(ask::verdict(answer.into_inner()));
         }
         let first = verdicts.pop().unwrap();
-        assert!(
-            verdicts.iter().all(|verdict| *verdict == first),
-            "{first:?}, {verdicts:?}"
-        );
+        assert!(verdicts.iter().all(|verdict| *verdict == first), "{first:?}, {verdicts:?}");
         first
     }
 
     /// Logs a user in.
     pub async fn login(&self, username: &str, password: &str) -> LoginResponse {
-        let request = LoginRequest {
-            username: username.into(),
-            password: password.into(),
-        };
+        let request = LoginRequest { username: username.into(), password: password.into() };
         let mut issuer = self.issuer(&Credentials::none());
         issuer.login(request).await.expect("a session").into_inner()
     }
@@ -223,11 +206,7 @@ impl System {
             role: role.into(),
         };
         let mut administration = self.administration(&self.admin().await);
-        let made = administration
-            .create_user(request)
-            .await
-            .expect("a user")
-            .into_inner();
+        let made = administration.create_user(request).await.expect("a user").into_inner();
         let session = self.login(&username, &password).await;
         User {
             id: made.user.unwrap().id,
@@ -245,11 +224,7 @@ impl System {
         request: CreatePermanentTokenRequest,
     ) -> CreatePermanentTokenResponse {
         let mut issuer = self.issuer(credentials);
-        issuer
-            .create_permanent_token(request)
-            .await
-            .expect("a permanent token")
-            .into_inner()
+        issuer.create_permanent_token(request).await.expect("a permanent token").into_inner()
     }
 }
 
@@ -269,8 +244,5 @@ pub struct User {
 
 /// A request for a permanent token with this name, and nothing else.
 pub fn named(name: &str) -> CreatePermanentTokenRequest {
-    CreatePermanentTokenRequest {
-        name: name.into(),
-        ..CreatePermanentTokenRequest::default()
-    }
+    CreatePermanentTokenRequest { name: name.into(), ..CreatePermanentTokenRequest::default() }
 }

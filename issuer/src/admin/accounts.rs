@@ -88,10 +88,11 @@ impl Core {
         change: &AccountChange,
     ) -> Result<Account, Failure> {
         require_administers_all(caller)?;
-        let mask = fields::mask(change.mask.as_ref(), &["name", "disabled"], |field| match field {
-            "name" => !change.name.is_empty(),
-            _ => change.disabled.is_some(),
-        })?;
+        let mask =
+            fields::mask(change.mask.as_ref(), &["name", "disabled"], |field| match field {
+                "name" => !change.name.is_empty(),
+                _ => change.disabled.is_some(),
+            })?;
         let mut fields = Fields::default();
         let name = mask.contains(&"name").then(|| fields::name("name", &change.name));
         let name = name.and_then(|name| fields.take(name));

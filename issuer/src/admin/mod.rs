@@ -8,4 +8,3 @@ pub(crate) use self::{
     accounts::AccountChange,
     users::{NewUser, UserChange},
 };
-

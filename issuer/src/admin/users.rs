@@ -102,10 +102,11 @@ impl Core {
         id: UserId,
         change: &UserChange,
     ) -> Result<User, Failure> {
-        let mask = fields::mask(change.mask.as_ref(), &["role", "disabled"], |field| match field {
-            "role" => !change.role.is_empty(),
-            _ => change.disabled.is_some(),
-        })?;
+        let mask =
+            fields::mask(change.mask.as_ref(), &["role", "disabled"], |field| match field {
+                "role" => !change.role.is_empty(),
+                _ => change.disabled.is_some(),
+            })?;
         let role = if mask.contains(&"role") {
             Some(self.role_to_give(caller, &change.role)?.id)
         } else {
@@ -146,7 +147,11 @@ impl Core {
     }
 
     /// Ends a user's sessions, those included that a login opens at this moment.
-    pub(crate) async fn end_user_sessions(&self, caller: &Caller, id: UserId) -> Result<(), Failure> {
+    pub(crate) async fn end_user_sessions(
+        &self,
+        caller: &Caller,
+        id: UserId,
+    ) -> Result<(), Failure> {
         self.change_user(caller, id, |user| user.version += 1).await?;
         self.end_sessions_of(id, None).await
     }

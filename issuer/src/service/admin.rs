@@ -123,11 +123,8 @@ impl AdminService for AdminApi {
     ) -> Result<Response<v1::CreateUserResponse>, Status> {
         let (caller, message) = self.admin(request).await?;
         let account = account_id(&caller, "account_id", message.account_id)?;
-        let wanted = NewUser {
-            username: message.username,
-            password: message.password,
-            role: message.role,
-        };
+        let wanted =
+            NewUser { username: message.username, password: message.password, role: message.role };
         let user = self.user(self.0.create_user(&caller, account, wanted).await?);
         Ok(Response::new(v1::CreateUserResponse { user: Some(user) }))
     }

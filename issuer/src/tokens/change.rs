@@ -83,7 +83,8 @@ impl Core {
         overlap: Option<prost_types::Duration>,
     ) -> Result<Rotated, Failure> {
         let mut fields = Fields::default();
-        let overlap = fields.take(fields::span("overlap", &overlap.unwrap_or_default(), LONGEST_OVERLAP));
+        let overlap =
+            fields.take(fields::span("overlap", &overlap.unwrap_or_default(), LONGEST_OVERLAP));
         fields.check()?;
         let now = self.now();
         let overlap = overlap.unwrap_or_default();
@@ -120,16 +121,17 @@ impl Core {
         id: TokenId,
     ) -> Result<PermanentToken, Failure> {
         let now = self.now();
-        let revoked = records::update::<PermanentToken, Failure>(&*self.store, Key::Token(id), |token| {
-            if !is_within_reach(caller, token) {
-                return Err(Failure::NotFound("permanent token"));
-            }
-            if token.revoked_at == 0 {
-                token.revoked_at = now.millis();
-                token.version += 1;
-            }
-            Ok(())
-        });
+        let revoked =
+            records::update::<PermanentToken, Failure>(&*self.store, Key::Token(id), |token| {
+                if !is_within_reach(caller, token) {
+                    return Err(Failure::NotFound("permanent token"));
+                }
+                if token.revoked_at == 0 {
+                    token.revoked_at = now.millis();
+                    token.version += 1;
+                }
+                Ok(())
+            });
         let token = revoked.await?.ok_or(Failure::NotFound("permanent token"))?;
         // Written again on a retry too: the first try may have ended before it.
         self.revoke(Subject::Token(id), ALL_VERSIONS, token.version).await?;
@@ -144,16 +146,17 @@ impl Core {
         now: Timestamp,
         apply: impl Fn(&mut PermanentToken) + Send + Sync,
     ) -> Result<PermanentToken, Failure> {
-        let changed = records::update::<PermanentToken, Failure>(&*self.store, Key::Token(id), |token| {
-            if !is_within_reach(caller, token) {
-                return Err(Failure::NotFound("permanent token"));
-            }
-            if !State::of(token, now).is_live() {
-                return Err(Failure::TokenEnded);
-            }
-            apply(token);
-            Ok(())
-        });
+        let changed =
+            records::update::<PermanentToken, Failure>(&*self.store, Key::Token(id), |token| {
+                if !is_within_reach(caller, token) {
+                    return Err(Failure::NotFound("permanent token"));
+                }
+                if !State::of(token, now).is_live() {
+                    return Err(Failure::TokenEnded);
+                }
+                apply(token);
+                Ok(())
+            });
         changed.await?.ok_or(Failure::NotFound("permanent token"))
     }
 

@@ -45,7 +45,8 @@ impl Core {
         let role = self.role_for_new(caller, &wanted.role)?;
         let mut token = self.parse_new(wanted, now)?;
         caller.may_give(role)?;
-        caller.may_last((token.expires_at != 0).then(|| Timestamp::from_millis(token.expires_at)))?;
+        caller
+            .may_last((token.expires_at != 0).then(|| Timestamp::from_millis(token.expires_at)))?;
         let id = TokenId::new(now, &*self.rng)?;
         let plain = self.opaque.permanent(id, &*self.rng)?;
         token.id = id.get();

@@ -30,9 +30,9 @@ impl Filter {
         self.created_by.is_none_or(|user| token.user == user)
             && self.role.is_none_or(|role| token.role == role)
             && self.state.is_none_or(|state| State::of(token, now) == state)
-            && self.expires_before.is_none_or(|before| {
-                token.expires_at != 0 && token.expires_at < before.millis()
-            })
+            && self
+                .expires_before
+                .is_none_or(|before| token.expires_at != 0 && token.expires_at < before.millis())
     }
 }
 

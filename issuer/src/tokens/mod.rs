@@ -83,7 +83,11 @@ impl Core {
     }
 
     /// A token that the caller may see.
-    pub(crate) async fn token(&self, caller: &Caller, id: TokenId) -> Result<PermanentToken, Failure> {
+    pub(crate) async fn token(
+        &self,
+        caller: &Caller,
+        id: TokenId,
+    ) -> Result<PermanentToken, Failure> {
         let token: Option<PermanentToken> = records::load(&*self.store, id.into()).await?;
         token
             .filter(|token| is_within_reach(caller, token))

@@ -49,9 +49,7 @@ impl Program {
         &self,
         args: impl IntoIterator<Item = OsString>,
     ) -> Result<ArgMatches, Exit> {
-        self.command()
-            .try_get_matches_from(args)
-            .map_err(|error| self.exit(&error))
+        self.command().try_get_matches_from(args).map_err(|error| self.exit(&error))
     }
 
     fn after_help(&self) -> String {
@@ -70,17 +68,11 @@ impl Program {
 
     fn exit(&self, error: &clap::Error) -> Exit {
         match error.kind() {
-            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => Exit {
-                code: 0,
-                text: error.render().to_string(),
-                to_stdout: true,
-            },
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                Exit { code: 0, text: error.render().to_string(), to_stdout: true }
+            }
             ErrorKind::UnknownArgument => self.unknown_argument(error),
-            _ => Exit {
-                code: USAGE,
-                text: error.render().to_string(),
-                to_stdout: false,
-            },
+            _ => Exit { code: USAGE, text: error.render().to_string(), to_stdout: false },
         }
     }
 
@@ -107,11 +99,7 @@ impl Program {
                 self.name
             )
         };
-        Exit {
-            code: USAGE,
-            text,
-            to_stdout: false,
-        }
+        Exit { code: USAGE, text, to_stdout: false }
     }
 }
 
@@ -124,10 +112,7 @@ fn flag(setting: &'static Setting) -> Arg {
         .help(help(setting));
     match setting.kind {
         // `--dev`, or `--dev=false` against a file that turns it on.
-        Kind::Switch => arg
-            .num_args(0..=1)
-            .require_equals(true)
-            .default_missing_value("true"),
+        Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
         _ => arg,
     }
 }
@@ -136,11 +121,7 @@ fn help(setting: &Setting) -> String {
     let mut text = setting.help.to_owned();
     match setting.kind {
         Kind::Duration(least, most) => {
-            text.push_str(&format!(
-                " [{} to {}]",
-                show_duration(least),
-                show_duration(most)
-            ));
+            text.push_str(&format!(" [{} to {}]", show_duration(least), show_duration(most)));
         }
         Kind::Integer(least, most) => text.push_str(&format!(" [{least} to {most}]")),
         Kind::Choice(words) => text.push_str(&format!(" [{}]", words.join(", "))),

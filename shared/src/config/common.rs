@@ -29,10 +29,7 @@ pub struct LogConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self {
-            format: LogFormat::default(),
-            filter: "info".to_owned(),
-        }
+        Self { format: LogFormat::default(), filter: "info".to_owned() }
     }
 }
 
@@ -46,10 +43,7 @@ impl LogConfig {
         let expected =
             "a level (error, warn, info, debug, trace) or directives: info,tessera_issuer=debug";
         let filter = sources.parsed(&settings::LOG, "a log filter", expected, |text| {
-            EnvFilter::builder()
-                .parse(text)
-                .ok()
-                .map(|_| text.to_owned())
+            EnvFilter::builder().parse(text).ok().map(|_| text.to_owned())
         })?;
         Ok(Self { format, filter })
     }
@@ -68,10 +62,7 @@ impl TlsFiles {
     pub(super) fn read(sources: &Sources<'_>) -> Result<Option<Self>, ConfigError> {
         let half = |given: &'static Setting, missing| {
             Err(match sources.required(given) {
-                Ok(found) => ConfigError::HalfTls {
-                    given: found.origin,
-                    missing,
-                },
+                Ok(found) => ConfigError::HalfTls { given: found.origin, missing },
                 Err(error) => error,
             })
         };
@@ -108,11 +99,7 @@ impl StoreAccess {
 
     /// A folder on this machine.
     pub(super) fn embedded(directory: &str) -> Self {
-        Self {
-            url: format!("embedded:{directory}"),
-            password: None,
-            ca_file: None,
-        }
+        Self { url: format!("embedded:{directory}"), password: None, ca_file: None }
     }
 }
 
@@ -152,18 +139,13 @@ pub(super) fn is_loopback(address: SocketAddr) -> bool {
 /// The prefix of tokens; a letter comes first, so that it reads as a word.
 pub(super) fn token_prefix(sources: &Sources<'_>) -> Result<String, ConfigError> {
     let expected = "1 to 16 of a-z and 0-9, a letter first: tessera";
-    sources.parsed(
-        &settings::TOKEN_PREFIX,
-        "a token prefix",
-        expected,
-        |text| {
-            let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-            let good = (1..=16).contains(&text.len())
-                && text.starts_with(|first: char| first.is_ascii_lowercase())
-                && text.bytes().all(allowed);
-            good.then(|| text.to_owned())
-        },
-    )
+    sources.parsed(&settings::TOKEN_PREFIX, "a token prefix", expected, |text| {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let good = (1..=16).contains(&text.len())
+            && text.starts_with(|first: char| first.is_ascii_lowercase())
+            && text.bytes().all(allowed);
+        good.then(|| text.to_owned())
+    })
 }
 
 /// The store URL as a log may show it: without user, password and parameters.
@@ -190,10 +172,7 @@ fn is_store_url(text: &str) -> bool {
         "redis+cluster://",
         "redis+unix://",
     ];
-    SCHEMES.iter().any(|scheme| {
-        text.strip_prefix(scheme)
-            .is_some_and(|rest| !rest.is_empty())
-    })
+    SCHEMES.iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
 }
 
 #[cfg(test)]
@@ -205,14 +184,8 @@ mod tests {
         for (url, shown) in [
             ("embedded:./data", "embedded:./data"),
             ("redis://h:6379/0", "redis://h:6379/0"),
-            (
-                "redis://u:p@h:6379/0?prefix=p",
-                "redis://[redacted]@h:6379/0",
-            ),
-            (
-                "redis+cluster://u:p@a:1,b:2",
-                "redis+cluster://[redacted]@a:1,b:2",
-            ),
+            ("redis://u:p@h:6379/0?prefix=p", "redis://[redacted]@h:6379/0"),
+            ("redis+cluster://u:p@a:1,b:2", "redis+cluster://[redacted]@a:1,b:2"),
             ("redis://u:hunter2/?@h", "redis://[redacted]@h"),
             ("redis://u:hunter2@3@h", "redis://[redacted]@h"),
         ] {

@@ -35,10 +35,6 @@ impl Exit {
 impl From<ConfigError> for Exit {
     fn from(error: ConfigError) -> Self {
         let text = format!("error: {error}\n\nFor more information, try '--help'.\n");
-        Self {
-            code: error.exit_code(),
-            text,
-            to_stdout: false,
-        }
+        Self { code: error.exit_code(), text, to_stdout: false }
     }
 }

@@ -30,9 +30,7 @@ struct Entry {
 impl std::fmt::Debug for Entry {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The value may be a secret.
-        f.debug_struct("Entry")
-            .field("key", &self.key)
-            .finish_non_exhaustive()
+        f.debug_struct("Entry").field("key", &self.key).finish_non_exhaustive()
     }
 }
 
@@ -41,11 +39,7 @@ impl ConfigFile {
     pub(super) fn read(path: &Path, origin: Origin) -> Result<Self, ConfigError> {
         let text = std::fs::read_to_string(path)
             .map(Zeroizing::new)
-            .map_err(|cause| ConfigError::Unreadable {
-                origin,
-                file: path.to_owned(),
-                cause,
-            })?;
+            .map_err(|cause| ConfigError::Unreadable { origin, file: path.to_owned(), cause })?;
         Self::parse(path, &text)
     }
 
@@ -60,10 +54,7 @@ impl ConfigFile {
         let Some(entry) = self.entries.get(name) else {
             return Ok(None);
         };
-        let origin = Origin::Key {
-            key: entry.key.clone(),
-            file: self.path.clone(),
-        };
+        let origin = Origin::Key { key: entry.key.clone(), file: self.path.clone() };
         let text = match &entry.value {
             Value::String(text) => Some(text.clone()),
             Value::Integer(number) => Some(number.to_string()),
@@ -92,46 +83,29 @@ impl ConfigFile {
             let name = key.replace('_', "-");
             if !known_keys().any(|known| known == name) {
                 let nearest = nearest(&name);
-                return Err(ConfigError::UnknownKey {
-                    key,
-                    file: path.to_owned(),
-                    nearest,
-                });
+                return Err(ConfigError::UnknownKey { key, file: path.to_owned(), nearest });
             }
             if let Some(first) = entries.get(&name) {
                 let first = first.key.clone();
-                return Err(ConfigError::RepeatedKey {
-                    first,
-                    second: key,
-                    file: path.to_owned(),
-                });
+                return Err(ConfigError::RepeatedKey { first, second: key, file: path.to_owned() });
             }
             entries.insert(name, Entry { key, value });
         }
-        Ok(Self {
-            path: path.to_owned(),
-            entries,
-        })
+        Ok(Self { path: path.to_owned(), entries })
     }
 }
 
 /// Every key that a file may hold. `config` is none: a file does not lead to another.
 fn known_keys() -> impl Iterator<Item = String> {
-    settings::all()
-        .filter(|setting| *setting != &settings::CONFIG)
-        .flat_map(|setting| {
-            let file_key = setting.is_secret().then(|| setting.file_key());
-            [Some(setting.name.to_owned()), file_key]
-                .into_iter()
-                .flatten()
-        })
+    settings::all().filter(|setting| *setting != &settings::CONFIG).flat_map(|setting| {
+        let file_key = setting.is_secret().then(|| setting.file_key());
+        [Some(setting.name.to_owned()), file_key].into_iter().flatten()
+    })
 }
 
 fn joined(parts: &[Value]) -> Option<String> {
-    let words: Option<Vec<&str>> = parts
-        .iter()
-        .map(|part| part.as_str().filter(|word| !word.contains(',')))
-        .collect();
+    let words: Option<Vec<&str>> =
+        parts.iter().map(|part| part.as_str().filter(|word| !word.contains(','))).collect();
     words.map(|words| words.join(","))
 }
 
@@ -140,11 +114,7 @@ fn syntax(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
     let before = text.as_bytes().get(..start).unwrap_or_default();
     let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
     // Only the message: the full text of the error repeats the line.
-    ConfigError::Syntax {
-        file: path.to_owned(),
-        line,
-        message: error.message().to_owned(),
-    }
+    ConfigError::Syntax { file: path.to_owned(), line, message: error.message().to_owned() }
 }
 
 /// The known key that `name` resembles, if any does.
@@ -164,9 +134,7 @@ fn edit_distance(a: &str, b: &str) -> usize {
         let mut diagonal = i;
         let mut left = i + 1;
         for (cell, to) in row.iter_mut().skip(1).zip(b.chars()) {
-            let best = (diagonal + usize::from(from != to))
-                .min(left + 1)
-                .min(*cell + 1);
+            let best = (diagonal + usize::from(from != to)).min(left + 1).min(*cell + 1);
             diagonal = *cell;
             *cell = best;
             left = best;

@@ -161,10 +161,7 @@ fn issuer_url(sources: &Sources<'_>, http_listen: SocketAddr) -> Result<String, 
     if good {
         Ok(text.to_owned())
     } else {
-        Err(found.malformed(
-            "an issuer URL",
-            "https://HOST, with no user, query or fragment",
-        ))
+        Err(found.malformed("an issuer URL", "https://HOST, with no user, query or fragment"))
     }
 }
 
@@ -178,9 +175,7 @@ fn default_audiences(sources: &Sources<'_>) -> Result<Vec<String>, ConfigError> 
         return Ok(audiences);
     }
     let expected = "at most 16 names, each of at most 255 visible ASCII characters";
-    Err(sources
-        .required(&settings::DEFAULT_AUDIENCES)?
-        .malformed("a list of audiences", expected))
+    Err(sources.required(&settings::DEFAULT_AUDIENCES)?.malformed("a list of audiences", expected))
 }
 
 /// The limits of the contract: `User.username`.

@@ -52,10 +52,7 @@ pub struct Section {
 impl Setting {
     /// The environment variable: `TESSERA_STALENESS_BOUND`.
     pub fn variable(&self) -> String {
-        format!(
-            "TESSERA_{}",
-            self.name.to_ascii_uppercase().replace('-', "_")
-        )
+        format!("TESSERA_{}", self.name.to_ascii_uppercase().replace('-', "_"))
     }
 
     /// The variable that names a file with the value; only a secret is read from it.
@@ -78,10 +75,7 @@ impl Setting {
     pub fn ways(&self) -> String {
         let (variable, name) = (self.variable(), self.name);
         if self.is_secret() {
-            format!(
-                "{variable}, {} or, in the configuration file, {name}",
-                self.file_variable()
-            )
+            format!("{variable}, {} or, in the configuration file, {name}", self.file_variable())
         } else {
             format!("--{name}, {variable} or, in the configuration file, {name}")
         }

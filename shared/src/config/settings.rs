@@ -16,13 +16,7 @@ const fn setting(
     default: Option<&'static str>,
     help: &'static str,
 ) -> Setting {
-    Setting {
-        name,
-        help,
-        value_name,
-        default,
-        kind,
-    }
+    Setting { name, help, value_name, default, kind }
 }
 
 /// Declares settings, each a documented `static`: the doc line is its help.
@@ -113,10 +107,8 @@ table! {
         "How it is logged, to stderr.";
 }
 
-static STORE_SECTION: Section = Section {
-    heading: "Store",
-    settings: &[&STORE, &STORE_CA_FILE, &STORE_PASSWORD],
-};
+static STORE_SECTION: Section =
+    Section { heading: "Store", settings: &[&STORE, &STORE_CA_FILE, &STORE_PASSWORD] };
 
 static TOKENS: Section = Section {
     heading: "Tokens",
@@ -136,23 +128,13 @@ static TOKENS: Section = Section {
 
 static USERS: Section = Section {
     heading: "Users",
-    settings: &[
-        &ADMIN_USERNAME,
-        &ADMIN_PASSWORD,
-        &PASSWORD_MIN_LENGTH,
-        &PASSWORD_CONCURRENCY,
-    ],
+    settings: &[&ADMIN_USERNAME, &ADMIN_PASSWORD, &PASSWORD_MIN_LENGTH, &PASSWORD_CONCURRENCY],
 };
 
-static REVOCATION: Section = Section {
-    heading: "Revocation",
-    settings: &[&STALENESS_BOUND],
-};
+static REVOCATION: Section = Section { heading: "Revocation", settings: &[&STALENESS_BOUND] };
 
-static OPERATION: Section = Section {
-    heading: "Operation",
-    settings: &[&CONFIG, &DEV, &LOG, &LOG_FORMAT, &DRAIN_TIMEOUT],
-};
+static OPERATION: Section =
+    Section { heading: "Operation", settings: &[&CONFIG, &DEV, &LOG, &LOG_FORMAT, &DRAIN_TIMEOUT] };
 
 /// What `tessera-issuer` takes.
 pub static ISSUER: &[&Section] = &[
@@ -172,12 +154,7 @@ pub static VERIFIER: &[&Section] = &[
     &STORE_SECTION,
     &Section {
         heading: "Listeners",
-        settings: &[
-            &VERIFIER_GRPC,
-            &VERIFIER_HTTP,
-            &TLS_CERT_FILE,
-            &TLS_KEY_FILE,
-        ],
+        settings: &[&VERIFIER_GRPC, &VERIFIER_HTTP, &TLS_CERT_FILE, &TLS_KEY_FILE],
     },
     &Section {
         heading: "Verification",
@@ -188,10 +165,7 @@ pub static VERIFIER: &[&Section] = &[
 
 /// What `tessera up` takes.
 pub static UP: &[&Section] = &[
-    &Section {
-        heading: "Store",
-        settings: &[&DATA],
-    },
+    &Section { heading: "Store", settings: &[&DATA] },
     &Section {
         heading: "Listeners",
         settings: &[
@@ -205,18 +179,13 @@ pub static UP: &[&Section] = &[
     },
     &TOKENS,
     &USERS,
-    &Section {
-        heading: "Verification",
-        settings: &[&STALENESS_BOUND, &REQUIRE_AUDIENCE],
-    },
+    &Section { heading: "Verification", settings: &[&STALENESS_BOUND, &REQUIRE_AUDIENCE] },
     &OPERATION,
 ];
 
 /// The settings of these sections, in their order.
 pub fn of(sections: &'static [&'static Section]) -> impl Iterator<Item = &'static Setting> {
-    sections
-        .iter()
-        .flat_map(|section| section.settings.iter().copied())
+    sections.iter().flat_map(|section| section.settings.iter().copied())
 }
 
 /// Every setting of every binary: what a file may hold, whoever reads it. Two

@@ -50,11 +50,7 @@ impl<'e> Sources<'e> {
         matches: ArgMatches,
         environment: Environment<'e>,
     ) -> Result<Self, ConfigError> {
-        let mut sources = Self {
-            matches,
-            environment,
-            file: None,
-        };
+        let mut sources = Self { matches, environment, file: None };
         if let Some(found) = sources.lookup(&settings::CONFIG)? {
             sources.file = Some(ConfigFile::read(Path::new(&found.value), found.origin)?);
         }
@@ -71,10 +67,7 @@ impl<'e> Sources<'e> {
         if setting.is_secret() {
             return self.secret_value(setting);
         }
-        let found = match self
-            .flag(setting)
-            .or_else(|| self.variable(setting.variable()))
-        {
+        let found = match self.flag(setting).or_else(|| self.variable(setting.variable())) {
             Some(found) => Some(found),
             None => self.key(setting.name, setting.kind == Kind::List)?,
         };
@@ -83,22 +76,12 @@ impl<'e> Sources<'e> {
             Some((value, Origin::Default(setting.name)))
         });
         let withheld = setting.kind == Kind::Private;
-        Ok(found.map(|(value, origin)| Found {
-            value,
-            origin,
-            withheld,
-        }))
+        Ok(found.map(|(value, origin)| Found { value, origin, withheld }))
     }
 
     fn secret_value(&self, setting: &Setting) -> Result<Option<Found>, ConfigError> {
-        let plain = [
-            self.variable(setting.variable()),
-            self.key(setting.name, false)?,
-        ];
-        let named = [
-            self.variable(setting.file_variable()),
-            self.key(&setting.file_key(), false)?,
-        ];
+        let plain = [self.variable(setting.variable()), self.key(setting.name, false)?];
+        let named = [self.variable(setting.file_variable()), self.key(&setting.file_key(), false)?];
         let given = plain
             .into_iter()
             .flatten()
@@ -108,29 +91,18 @@ impl<'e> Sources<'e> {
         let mut only = None;
         for (given, is_path) in given {
             if let Some(((_, first), _)) = only {
-                return Err(ConfigError::TwoForms {
-                    first,
-                    second: given.1,
-                });
+                return Err(ConfigError::TwoForms { first, second: given.1 });
             }
             only = Some((given, is_path));
         }
         let Some(((value, origin), is_path)) = only else {
             return Ok(None);
         };
-        let value = if is_path {
-            secret_in(PathBuf::from(value), &origin)?
-        } else {
-            value
-        };
+        let value = if is_path { secret_in(PathBuf::from(value), &origin)? } else { value };
         if value.is_empty() {
             return Err(ConfigError::EmptySecret(origin));
         }
-        Ok(Some(Found {
-            value,
-            origin,
-            withheld: true,
-        }))
+        Ok(Some(Found { value, origin, withheld: true }))
     }
 
     fn flag(&self, setting: &'static Setting) -> Option<(OsString, Origin)> {
@@ -148,18 +120,14 @@ impl<'e> Sources<'e> {
         let Some(file) = &self.file else {
             return Ok(None);
         };
-        Ok(file
-            .value(name, list)?
-            .map(|(text, origin)| (text.into(), origin)))
+        Ok(file.value(name, list)?.map(|(text, origin)| (text.into(), origin)))
     }
 }
 
 impl std::fmt::Debug for Sources<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // The command line may hold a store URL with a password.
-        f.debug_struct("Sources")
-            .field("file", &self.file)
-            .finish_non_exhaustive()
+        f.debug_struct("Sources").field("file", &self.file).finish_non_exhaustive()
     }
 }
 
@@ -169,9 +137,7 @@ impl Found {
     /// # Errors
     /// Where it is not UTF-8.
     pub fn text(&self) -> Result<&str, ConfigError> {
-        self.value
-            .to_str()
-            .ok_or_else(|| ConfigError::NotUnicode(self.origin.clone()))
+        self.value.to_str().ok_or_else(|| ConfigError::NotUnicode(self.origin.clone()))
     }
 
     /// The value as an error may repeat it.

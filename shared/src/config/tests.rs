@@ -23,10 +23,7 @@ impl Process {
     /// With these flags, separated by spaces.
     fn with(flags: &str) -> Self {
         let args = flags.split_whitespace().map(OsString::from).collect();
-        Self {
-            args,
-            ..Self::default()
-        }
+        Self { args, ..Self::default() }
     }
 
     /// A development server with an embedded store, and these flags.
@@ -47,9 +44,7 @@ impl Process {
     }
 
     fn path(&mut self, name: &str) -> PathBuf {
-        let folder = self
-            .folder
-            .get_or_insert_with(|| tempfile::tempdir().unwrap());
+        let folder = self.folder.get_or_insert_with(|| tempfile::tempdir().unwrap());
         folder.path().join(name)
     }
 
@@ -85,10 +80,7 @@ impl Process {
 
     fn said(&self, exit: Exit) -> String {
         assert_eq!((exit.code, exit.to_stdout), (64, false), "{}", exit.text);
-        let folder = self
-            .folder
-            .as_ref()
-            .map(|folder| format!("{}/", folder.path().display()));
+        let folder = self.folder.as_ref().map(|folder| format!("{}/", folder.path().display()));
         let text = folder.map_or(exit.text.clone(), |folder| exit.text.replace(&folder, ""));
         let text = text.strip_prefix("error: ").unwrap();
         text.split("\n\n").next().unwrap().to_owned()
@@ -104,9 +96,7 @@ fn a_flag_wins_over_its_variable_that_over_the_file_and_the_file_over_the_defaul
     let process = process.variable("TESSERA_STALENESS_BOUND", "4s");
     assert_eq!(bound(&process), Duration::from_secs(4));
     let mut process = process;
-    process
-        .args
-        .extend(["--staleness-bound".into(), "500ms".into()]);
+    process.args.extend(["--staleness-bound".into(), "500ms".into()]);
     assert_eq!(bound(&process), Duration::from_millis(500));
 }
 
@@ -145,10 +135,7 @@ fn the_defaults_of_the_issuer_are_those_of_the_design() {
     assert_eq!(config.issuer_url, "http://127.0.0.1:8080");
     assert_eq!(config.signing_algorithm, "ES256");
     assert_eq!(config.admin_username, "admin");
-    assert_eq!(
-        (config.password_min_length, config.password_concurrency),
-        (15, 2)
-    );
+    assert_eq!((config.password_min_length, config.password_concurrency), (15, 2));
     assert_eq!(config.drain_timeout, Duration::from_secs(10));
     assert_eq!(config.log, LogConfig::default());
     assert!(config.dev && config.tls.is_none() && config.roles_file.is_none());
@@ -156,9 +143,7 @@ fn the_defaults_of_the_issuer_are_those_of_the_design() {
 
 #[test]
 fn the_defaults_of_the_verifier_are_those_of_the_design() {
-    let config = Process::with("--store redis://h:6379/0")
-        .verifier()
-        .unwrap();
+    let config = Process::with("--store redis://h:6379/0").verifier().unwrap();
     assert_eq!(config.listen.to_string(), "127.0.0.1:50052");
     assert_eq!(config.http_listen.to_string(), "127.0.0.1:8081");
     assert_eq!(config.staleness_bound, Duration::from_secs(2));
@@ -198,25 +183,15 @@ fn a_switch_is_turned_off_again_by_its_flag() {
 
 #[test]
 fn the_iss_is_the_http_listener_or_what_is_written() {
-    let config = Process::dev("--http-listen 127.0.0.1:9000")
-        .issuer()
-        .unwrap();
+    let config = Process::dev("--http-listen 127.0.0.1:9000").issuer().unwrap();
     assert_eq!(config.issuer_url, "http://127.0.0.1:9000");
-    let config = Process::dev("--issuer-url https://tokens.example/")
-        .issuer()
-        .unwrap();
+    let config = Process::dev("--issuer-url https://tokens.example/").issuer().unwrap();
     assert_eq!(config.issuer_url, "https://tokens.example/");
 }
 
 #[test]
 fn the_administrators_name_is_kept_in_lower_case() {
-    assert_eq!(
-        Process::dev("--admin-username Root")
-            .issuer()
-            .unwrap()
-            .admin_username,
-        "root"
-    );
+    assert_eq!(Process::dev("--admin-username Root").issuer().unwrap().admin_username, "root");
 }
 
 #[test]
@@ -225,18 +200,8 @@ fn plaintext_grpc_beyond_loopback_takes_tls_or_dev() {
     assert!(open.verifier().is_err());
     let flags = "--store redis://h --listen 0.0.0.0:50052 --tls-cert-file c --tls-key-file k";
     let config = Process::with(flags).verifier().unwrap();
-    assert_eq!(
-        config.tls,
-        Some(TlsFiles {
-            cert: "c".into(),
-            key: "k".into()
-        })
-    );
-    assert!(
-        Process::with("--store redis://h --listen 0.0.0.0:50052 --dev")
-            .verifier()
-            .is_ok()
-    );
+    assert_eq!(config.tls, Some(TlsFiles { cert: "c".into(), key: "k".into() }));
+    assert!(Process::with("--store redis://h --listen 0.0.0.0:50052 --dev").verifier().is_ok());
     for loopback in ["127.0.0.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
         let flags = format!("--store redis://h --listen {loopback}");
         assert!(Process::with(&flags).verifier().is_ok(), "{loopback}");
@@ -245,11 +210,7 @@ fn plaintext_grpc_beyond_loopback_takes_tls_or_dev() {
 
 #[test]
 fn plaintext_http_beyond_loopback_is_allowed() {
-    assert!(
-        Process::with("--store redis://h --http-listen 0.0.0.0:8081")
-            .verifier()
-            .is_ok()
-    );
+    assert!(Process::with("--store redis://h --http-listen 0.0.0.0:8081").verifier().is_ok());
 }
 
 #[test]
@@ -261,25 +222,12 @@ fn up_is_development_while_every_listener_is_on_loopback() {
     assert_eq!(up.verifier.http_listen.port(), 8081);
 
     let process = Process::with("--verifier-http-listen 0.0.0.0:8081");
-    assert!(
-        process
-            .said(process.up().unwrap_err())
-            .contains("openssl rand -hex 32")
-    );
-    let up = process
-        .variable("TESSERA_KEY_ENCRYPTION_KEY", KEY)
-        .up()
-        .unwrap();
+    assert!(process.said(process.up().unwrap_err()).contains("openssl rand -hex 32"));
+    let up = process.variable("TESSERA_KEY_ENCRYPTION_KEY", KEY).up().unwrap();
     assert!(!up.issuer.dev && !up.verifier.dev);
 
     assert!(Process::with("--dev=false").up().is_err());
-    assert!(
-        Process::with("--issuer-listen 0.0.0.0:1 --dev")
-            .up()
-            .unwrap()
-            .issuer
-            .dev
-    );
+    assert!(Process::with("--issuer-listen 0.0.0.0:1 --dev").up().unwrap().issuer.dev);
 }
 
 #[test]
@@ -298,9 +246,6 @@ fn up_hangs_in_the_command_tree_of_the_cli() {
 fn a_path_need_not_be_unicode() {
     use std::os::unix::ffi::OsStringExt;
     let path = OsString::from_vec(vec![b'r', 0xff]);
-    let config = Process::dev("")
-        .variable("TESSERA_ROLES_FILE", path.clone())
-        .issuer()
-        .unwrap();
+    let config = Process::dev("").variable("TESSERA_ROLES_FILE", path.clone()).issuer().unwrap();
     assert_eq!(config.roles_file, Some(path.into()));
 }

@@ -68,12 +68,10 @@ impl UpConfig {
     }
 
     fn read(sources: &Sources<'_>) -> Result<Self, ConfigError> {
-        let data = sources.parsed(
-            &settings::DATA,
-            "a folder",
-            "a path: ./tessera-data",
-            |text| (!text.is_empty()).then(|| text.to_owned()),
-        )?;
+        let data =
+            sources.parsed(&settings::DATA, "a folder", "a path: ./tessera-data", |text| {
+                (!text.is_empty()).then(|| text.to_owned())
+            })?;
         let dev = development(sources)?;
         let issuer = Place {
             store: StoreAccess::embedded(&data),

@@ -10,13 +10,8 @@ use super::{
 };
 
 /// The units of a duration, the longest first, in milliseconds.
-const UNITS: [(&str, u64); 5] = [
-    ("d", 86_400_000),
-    ("h", 3_600_000),
-    ("m", 60_000),
-    ("s", 1_000),
-    ("ms", 1),
-];
+const UNITS: [(&str, u64); 5] =
+    [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
 
 impl Sources<'_> {
     /// The value of a setting that has a default or must be given.
@@ -53,11 +48,9 @@ impl Sources<'_> {
             found.malformed("a duration", "a number with a unit: 500ms, 2s, 10m, 24h")
         })?;
         match setting.kind {
-            Kind::Duration(least, most) if value < least || value > most => Err(out_of_range(
-                &found,
-                show_duration(least),
-                show_duration(most),
-            )),
+            Kind::Duration(least, most) if value < least || value > most => {
+                Err(out_of_range(&found, show_duration(least), show_duration(most)))
+            }
             _ => Ok(value),
         }
     }
@@ -74,10 +67,8 @@ impl Sources<'_> {
         };
         let found = self.required(setting)?;
         let range = || format!("{least} to {most}");
-        let number = found
-            .text()?
-            .parse::<u64>()
-            .map_err(|_| found.malformed("a whole number", range()))?;
+        let number =
+            found.text()?.parse::<u64>().map_err(|_| found.malformed("a whole number", range()))?;
         T::try_from(number)
             .ok()
             .filter(|_| (least..=most).contains(&number))
@@ -108,9 +99,7 @@ impl Sources<'_> {
     /// Where it is missing or malformed; a host name is.
     pub fn socket_address(&self, setting: &'static Setting) -> Result<SocketAddr, ConfigError> {
         let expected = "an IP address and a port: 127.0.0.1:50051, [::]:50051";
-        self.parsed(setting, "an address to listen at", expected, |text| {
-            text.parse().ok()
-        })
+        self.parsed(setting, "an address to listen at", expected, |text| text.parse().ok())
     }
 
     /// A list: its parts, none of them empty, at least one.
@@ -118,17 +107,10 @@ impl Sources<'_> {
     /// # Errors
     /// Where it is missing or has an empty part.
     pub fn list(&self, setting: &'static Setting) -> Result<Vec<String>, ConfigError> {
-        self.parsed(
-            setting,
-            "a list",
-            "names with commas between them: cdn,purge",
-            |text| {
-                let parts = text.split(',').map(str::trim);
-                parts
-                    .map(|part| (!part.is_empty()).then(|| part.to_owned()))
-                    .collect()
-            },
-        )
+        self.parsed(setting, "a list", "names with commas between them: cdn,purge", |text| {
+            let parts = text.split(',').map(str::trim);
+            parts.map(|part| (!part.is_empty()).then(|| part.to_owned())).collect()
+        })
     }
 
     /// A path, which need not be Unicode, if one is given.
@@ -170,10 +152,7 @@ impl Sources<'_> {
 
 pub(super) fn secret_of(found: Found) -> Result<Secret, ConfigError> {
     let Found { value, origin, .. } = found;
-    value
-        .into_string()
-        .map(Secret::new)
-        .map_err(|_| ConfigError::NotUnicode(origin))
+    value.into_string().map(Secret::new).map_err(|_| ConfigError::NotUnicode(origin))
 }
 
 /// Parses `1h30m`: each number with its unit, the longest unit first, none twice.
@@ -210,12 +189,7 @@ pub(super) fn show_duration(value: Duration) -> String {
 }
 
 fn out_of_range(found: &Found, least: String, most: String) -> ConfigError {
-    ConfigError::OutOfRange {
-        origin: found.origin.clone(),
-        shown: found.shown(),
-        least,
-        most,
-    }
+    ConfigError::OutOfRange { origin: found.origin.clone(), shown: found.shown(), least, most }
 }
 
 #[cfg(test)]
@@ -234,11 +208,7 @@ mod tests {
             ("1d2h3m4s5ms", 93_784_005),
             ("0s", 0),
         ] {
-            assert_eq!(
-                parse_duration(text),
-                Some(Duration::from_millis(millis)),
-                "{text}"
-            );
+            assert_eq!(parse_duration(text), Some(Duration::from_millis(millis)), "{text}");
         }
     }
 

@@ -78,9 +78,7 @@ impl VerifierConfig {
             http_listen: sources.socket_address(place.http)?,
             tls,
             staleness_bound: sources.duration(&settings::STALENESS_BOUND)?,
-            require_audience: sources
-                .switch(&settings::REQUIRE_AUDIENCE)?
-                .unwrap_or(false),
+            require_audience: sources.switch(&settings::REQUIRE_AUDIENCE)?.unwrap_or(false),
             token_prefix: token_prefix(sources)?,
             drain_timeout: sources.duration(&settings::DRAIN_TIMEOUT)?,
             log: LogConfig::read(sources)?,

@@ -55,7 +55,9 @@ async fn ended(
 ) -> Result<Option<Reason>, StoreError> {
     let (proof, version) = match claims.claims().proof {
         Proof::Session(id) => (Subject::Session(id), 0),
-        Proof::PermanentToken(id) => (Subject::Token(id), claims.claims().token_version.unwrap_or_default()),
+        Proof::PermanentToken(id) => {
+            (Subject::Token(id), claims.claims().token_version.unwrap_or_default())
+        }
     };
     let subjects = [
         (proof, version),
@@ -63,15 +65,18 @@ async fn ended(
         (Subject::Account(claims.account()), 0),
     ];
     let buckets = store.read(&subjects.map(|(subject, _)| subject.key())).await?;
+    let mut ended = None;
     for ((subject, version), bucket) in subjects.into_iter().zip(buckets) {
         let lowest = subject.min_version(bucket.as_deref())?;
         if version < lowest {
-            let disabled = matches!(subject, Subject::User(_) | Subject::Account(_))
-                && lowest == ALL_VERSIONS;
-            return Ok(Some(if disabled { Reason::PrincipalDisabled } else { Reason::Revoked }));
+            let is_principal = matches!(subject, Subject::User(_) | Subject::Account(_));
+            if is_principal && lowest == ALL_VERSIONS {
+                return Ok(Some(Reason::PrincipalDisabled));
+            }
+            ended = Some(Reason::Revoked);
         }
     }
-    Ok(None)
+    Ok(ended)
 }
 
 fn good(claims: AccessClaims) -> Good {

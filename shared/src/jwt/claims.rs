@@ -61,36 +61,20 @@ struct Wire<'a> {
     aud: Cow<'a, [String]>,
     exp: i64,
     iat: i64,
-    #[serde(
-        default,
-        deserialize_with = "not_null",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     nbf: Option<i64>,
     jti: Cow<'a, str>,
     client_id: Cow<'a, str>,
-    #[serde(
-        default,
-        deserialize_with = "not_null",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     sid: Option<String>,
-    #[serde(
-        default,
-        deserialize_with = "not_null",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     tid: Option<i64>,
     account: i64,
     role: Cow<'a, str>,
     scope: Cow<'a, str>,
     name: Cow<'a, str>,
     uv: u32,
-    #[serde(
-        default,
-        deserialize_with = "not_null",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     tv: Option<u32>,
     #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
     cidrs: Cow<'a, [String]>,
@@ -178,14 +162,10 @@ impl AccessClaims {
 
 /// A number in the one spelling it has: no sign, no zero in front.
 fn canonical_decimal(text: &str) -> Option<i64> {
-    text.parse()
-        .ok()
-        .filter(|number: &i64| number.to_string() == text)
+    text.parse().ok().filter(|number: &i64| number.to_string() == text)
 }
 
 /// RFC 7519 allows fractions of a second in a NumericDate; we never write them.
 fn instant(seconds: i64) -> Option<Timestamp> {
-    (0..=MAX_SECONDS)
-        .contains(&seconds)
-        .then(|| Timestamp::from_millis(seconds * 1000))
+    (0..=MAX_SECONDS).contains(&seconds).then(|| Timestamp::from_millis(seconds * 1000))
 }

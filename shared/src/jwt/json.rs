@@ -13,9 +13,7 @@ use serde_json::{Map, Value};
 /// readers that keep different ones can be played off against each other.
 pub(super) fn unique_members(bytes: &[u8]) -> Option<Map<String, Value>> {
     let [b'{', .., b'}'] = bytes else { return None };
-    serde_json::from_slice(bytes)
-        .ok()
-        .map(|UniqueMembers(members)| members)
+    serde_json::from_slice(bytes).ok().map(|UniqueMembers(members)| members)
 }
 
 struct UniqueMembers(Map<String, Value>);
@@ -59,11 +57,7 @@ mod tests {
 
     #[test]
     fn a_name_twice_is_refused_however_it_is_spelt() {
-        for text in [
-            r#"{"a":1,"a":1}"#,
-            r#"{"a":1,"\u0061":2}"#,
-            r#"{"b":0,"a":1,"c":2,"a":3}"#,
-        ] {
+        for text in [r#"{"a":1,"a":1}"#, r#"{"a":1,"\u0061":2}"#, r#"{"b":0,"a":1,"c":2,"a":3}"#] {
             assert_eq!(unique_members(text.as_bytes()), None, "{text}");
         }
     }
@@ -71,18 +65,7 @@ mod tests {
     #[test]
     fn what_is_not_exactly_an_object_is_refused() {
         let deep = format!(r#"{{"a":{}{}}}"#, "[".repeat(4000), "]".repeat(4000));
-        let texts = [
-            "",
-            "{",
-            "[]",
-            "1",
-            " {}",
-            "{}\n",
-            "\u{feff}{}",
-            "{}{}",
-            "{\"a\":1,}",
-            &deep,
-        ];
+        let texts = ["", "{", "[]", "1", " {}", "{}\n", "\u{feff}{}", "{}{}", "{\"a\":1,}", &deep];
         for text in texts {
             assert_eq!(unique_members(text.as_bytes()), None, "{text}");
         }

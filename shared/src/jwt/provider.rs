@@ -66,15 +66,13 @@ impl Signer<Vec<u8>> for RingSigner {
         let rng = SystemRandom::new();
         let failed = |_| signature::Error::new();
         match self {
-            Self::Es256(pair) => pair
-                .sign(&rng, message)
-                .map(|bytes| bytes.as_ref().to_vec())
-                .map_err(failed),
+            Self::Es256(pair) => {
+                pair.sign(&rng, message).map(|bytes| bytes.as_ref().to_vec()).map_err(failed)
+            }
             Self::EdDsa(pair) => Ok(pair.sign(message).as_ref().to_vec()),
             Self::Rs256(pair) => {
                 let mut bytes = vec![0; pair.public().modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &rng, message, &mut bytes)
-                    .map_err(failed)?;
+                pair.sign(&RSA_PKCS1_SHA256, &rng, message, &mut bytes).map_err(failed)?;
                 Ok(bytes)
             }
         }
@@ -100,10 +98,9 @@ fn verifier(algorithm: &Algorithm, key: &DecodingKey) -> Result<Box<dyn JwtVerif
     match (algorithm, key.family()) {
         (Algorithm::ES256, AlgorithmFamily::Ec)
         | (Algorithm::EdDSA, AlgorithmFamily::Ed)
-        | (Algorithm::RS256, AlgorithmFamily::Rsa) => Ok(Box::new(RingVerifier {
-            algorithm: *algorithm,
-            key: key.clone(),
-        })),
+        | (Algorithm::RS256, AlgorithmFamily::Rsa) => {
+            Ok(Box::new(RingVerifier { algorithm: *algorithm, key: key.clone() }))
+        }
         _ => Err(ErrorKind::UnsupportedAlgorithm.into()),
     }
 }
@@ -144,12 +141,8 @@ impl JwtVerifier for RingVerifier {
 }
 
 fn ec_pair(pkcs8: &[u8]) -> Result<EcdsaKeyPair> {
-    EcdsaKeyPair::from_pkcs8(
-        &ECDSA_P256_SHA256_FIXED_SIGNING,
-        pkcs8,
-        &SystemRandom::new(),
-    )
-    .map_err(|_| ErrorKind::InvalidEcdsaKey.into())
+    EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, pkcs8, &SystemRandom::new())
+        .map_err(|_| ErrorKind::InvalidEcdsaKey.into())
 }
 
 fn ed_pair(pkcs8: &[u8]) -> Result<Ed25519KeyPair> {
@@ -188,9 +181,7 @@ fn ec_public_of_private(
     let [4, coordinates @ ..] = pair.public_key().as_ref() else {
         return Err(ErrorKind::InvalidEcdsaKey.into());
     };
-    let (x, y) = coordinates
-        .split_at_checked(32)
-        .ok_or(ErrorKind::InvalidEcdsaKey)?;
+    let (x, y) = coordinates.split_at_checked(32).ok_or(ErrorKind::InvalidEcdsaKey)?;
     Ok((EllipticCurve::P256, x.to_vec(), y.to_vec()))
 }
 

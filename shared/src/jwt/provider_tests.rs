@@ -45,10 +45,7 @@ fn the_library_finds_the_public_half_and_the_thumbprint_that_we_do() {
         // The library cuts an Ed25519 seed out of the DER before it asks, which is
         // no key that ring reads: an error, and no panic.
         if let Ok(jwk) = found {
-            assert_eq!(
-                jwk.thumbprint(ThumbprintHash::SHA256).unwrap(),
-                key.public().kid()
-            );
+            assert_eq!(jwk.thumbprint(ThumbprintHash::SHA256).unwrap(), key.public().kid());
         } else {
             assert_eq!(theirs, Algorithm::EdDSA);
         }

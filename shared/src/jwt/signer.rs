@@ -40,10 +40,7 @@ impl AccessSigner {
         let mut header = Header::new(algorithm);
         header.typ = Some("at+jwt".to_owned());
         header.kid = Some(key.public().kid().to_owned());
-        Self {
-            header,
-            key: encoding_key,
-        }
+        Self { header, key: encoding_key }
     }
 
     /// The name of the key.
@@ -61,10 +58,6 @@ impl AccessSigner {
         }
         let token =
             encode(&self.header, &claims.wire(), &self.key).map_err(SigningError::Failed)?;
-        if token.len() > MAX_TOKEN_BYTES {
-            Err(SigningError::TooLong)
-        } else {
-            Ok(token)
-        }
+        if token.len() > MAX_TOKEN_BYTES { Err(SigningError::TooLong) } else { Ok(token) }
     }
 }

@@ -23,10 +23,7 @@ pub(super) fn verifying(keys: &[&PrivateKey]) -> VerifyingKeys {
         created_at: ISSUED_AT,
     };
     let keys = keys.iter().map(entry).collect();
-    VerifyingKeys::from(&KeySet {
-        issuer: ISSUER.to_owned(),
-        keys,
-    })
+    VerifyingKeys::from(&KeySet { issuer: ISSUER.to_owned(), keys })
 }
 
 pub(super) fn claims() -> AccessClaims {
@@ -91,10 +88,7 @@ fn each_algorithm_reads_back_what_was_signed() {
 fn the_ids_come_out_typed() {
     let session = verdict(&claims(), ISSUED_AT).unwrap();
     assert_eq!((session.user().get(), session.account().get()), (7, 1));
-    assert_eq!(
-        session.session(),
-        SessionId::try_from(9_007_199_254_740_991).ok()
-    );
+    assert_eq!(session.session(), SessionId::try_from(9_007_199_254_740_991).ok());
     assert_eq!(session.token(), None);
     assert_eq!(session.expires_at(), EXPIRES_AT);
     let exchanged = verdict(&exchanged(), ISSUED_AT).unwrap();
@@ -104,11 +98,7 @@ fn the_ids_come_out_typed() {
 
 #[test]
 fn times_are_written_in_whole_seconds_rounded_down() {
-    let uneven = AccessClaims {
-        expires_at: at(5_999),
-        issued_at: at(999),
-        ..claims()
-    };
+    let uneven = AccessClaims { expires_at: at(5_999), issued_at: at(999), ..claims() };
     let verified = verdict(&uneven, at(4_999)).unwrap();
     assert_eq!(verified.expires_at(), at(5_000));
     assert_eq!(verified.claims().issued_at, ISSUED_AT);
@@ -120,18 +110,12 @@ fn a_token_expires_at_the_instant_of_its_exp() {
     let last = Timestamp::from_millis(EXPIRES_AT.millis() - 1);
     assert!(verdict(&claims(), last).is_ok());
     assert_eq!(verdict(&claims(), EXPIRES_AT), Err(Rejection::Expired));
-    assert_eq!(
-        verdict(&claims(), Timestamp::NEVER),
-        Err(Rejection::Expired)
-    );
+    assert_eq!(verdict(&claims(), Timestamp::NEVER), Err(Rejection::Expired));
 }
 
 #[test]
 fn a_token_is_good_from_the_instant_of_its_nbf() {
-    let later = AccessClaims {
-        not_before: Some(at(10_000)),
-        ..claims()
-    };
+    let later = AccessClaims { not_before: Some(at(10_000)), ..claims() };
     assert_eq!(verdict(&later, at(9_999)), Err(Rejection::NotYetValid));
     assert!(verdict(&later, at(10_000)).is_ok());
 }
@@ -144,67 +128,32 @@ fn an_iat_may_lie_a_minute_ahead_and_no_more() {
 
 #[test]
 fn the_issuer_is_compared_exactly() {
-    for issuer in [
-        "https://tessera.example/",
-        "https://Tessera.example",
-        "",
-        "tessera.example",
-    ] {
-        let foreign = AccessClaims {
-            issuer: issuer.to_owned(),
-            ..claims()
-        };
-        assert_eq!(
-            verdict(&foreign, ISSUED_AT),
-            Err(Rejection::WrongIssuer),
-            "{issuer}"
-        );
+    for issuer in ["https://tessera.example/", "https://Tessera.example", "", "tessera.example"] {
+        let foreign = AccessClaims { issuer: issuer.to_owned(), ..claims() };
+        assert_eq!(verdict(&foreign, ISSUED_AT), Err(Rejection::WrongIssuer), "{issuer}");
     }
 }
 
 #[test]
 fn a_key_that_is_not_held_is_unknown() {
-    let token = AccessSigner::new(key(Algorithm::Es256))
-        .sign(&claims())
-        .unwrap();
+    let token = AccessSigner::new(key(Algorithm::Es256)).sign(&claims()).unwrap();
     let keys = verifying(&[&key(Algorithm::Es256)]);
     assert_eq!(verify(&token, &keys, ISSUED_AT), Err(Rejection::UnknownKey));
-    assert_eq!(
-        verify(&token, &verifying(&[]), ISSUED_AT),
-        Err(Rejection::UnknownKey)
-    );
+    assert_eq!(verify(&token, &verifying(&[]), ISSUED_AT), Err(Rejection::UnknownKey));
 }
 
 #[test]
 fn a_token_that_no_verifier_would_read_is_not_made() {
     let signer = AccessSigner::new(key(Algorithm::Es256));
-    let wide = AccessClaims {
-        audiences: vec!["a".repeat(100); 80],
-        ..claims()
-    };
+    let wide = AccessClaims { audiences: vec!["a".repeat(100); 80], ..claims() };
     assert!(matches!(signer.sign(&wide), Err(SigningError::TooLong)));
     for claims in [
-        AccessClaims {
-            expires_at: Timestamp::NEVER,
-            ..claims()
-        },
-        AccessClaims {
-            issued_at: at(-ISSUED_AT.millis() - 1),
-            ..claims()
-        },
-        AccessClaims {
-            token_version: Some(1),
-            ..claims()
-        },
-        AccessClaims {
-            token_version: None,
-            ..exchanged()
-        },
+        AccessClaims { expires_at: Timestamp::NEVER, ..claims() },
+        AccessClaims { issued_at: at(-ISSUED_AT.millis() - 1), ..claims() },
+        AccessClaims { token_version: Some(1), ..claims() },
+        AccessClaims { token_version: None, ..exchanged() },
     ] {
-        assert!(
-            matches!(signer.sign(&claims), Err(SigningError::Unreadable)),
-            "{claims:?}"
-        );
+        assert!(matches!(signer.sign(&claims), Err(SigningError::Unreadable)), "{claims:?}");
     }
 }
 
@@ -213,10 +162,7 @@ fn the_debug_of_a_signer_shows_no_key() {
     let key = key(Algorithm::EdDsa);
     let seed = format!("{:?}", &key.pkcs8_der()[16..48]);
     let shown = format!("{:?}", AccessSigner::new(key));
-    assert!(
-        shown.contains("redacted") && !shown.contains(&seed),
-        "{shown}"
-    );
+    assert!(shown.contains("redacted") && !shown.contains(&seed), "{shown}");
 }
 
 #[test]

@@ -61,9 +61,7 @@ impl From<&KeySet> for VerifyingKeys {
         let keys = set.keys.iter().map(|entry| &entry.public);
         Self {
             issuer: set.issuer.clone(),
-            by_kid: keys
-                .map(|key| (key.kid().to_owned(), key.clone()))
-                .collect(),
+            by_kid: keys.map(|key| (key.kid().to_owned(), key.clone())).collect(),
         }
     }
 }
@@ -129,27 +127,17 @@ impl<'a> Signed<'a> {
         if !self.header.is_of_access_token() {
             return Err(Rejection::WrongType);
         }
-        let key = keys
-            .by_kid
-            .get(&self.header.kid)
-            .ok_or(Rejection::UnknownKey)?;
+        let key = keys.by_kid.get(&self.header.kid).ok_or(Rejection::UnknownKey)?;
         let good = self.header.alg == key.algorithm().name()
             && key.verifies(self.message.as_bytes(), &self.signature);
-        if good {
-            Ok(self.payload)
-        } else {
-            Err(Rejection::BadSignature)
-        }
+        if good { Ok(self.payload) } else { Err(Rejection::BadSignature) }
     }
 }
 
 impl Header {
     fn parse(json: &[u8]) -> Option<Self> {
         let members = unique_members(json)?;
-        if REFUSED_MEMBERS
-            .iter()
-            .any(|name| members.contains_key(*name))
-        {
+        if REFUSED_MEMBERS.iter().any(|name| members.contains_key(*name)) {
             return None;
         }
         serde_json::from_value(Value::Object(members)).ok()
@@ -158,9 +146,7 @@ impl Header {
     /// RFC 9068 section 2.1; RFC 7515 section 4.1.9 makes a media type of it, in
     /// which case does not matter and `application/` may be left out.
     fn is_of_access_token(&self) -> bool {
-        ["at+jwt", "application/at+jwt"]
-            .iter()
-            .any(|typ| self.typ.eq_ignore_ascii_case(typ))
+        ["at+jwt", "application/at+jwt"].iter().any(|typ| self.typ.eq_ignore_ascii_case(typ))
     }
 }
 
@@ -173,11 +159,7 @@ fn examine(claims: &AccessClaims, issuer: &str, now: Timestamp) -> Result<(), Re
     }
     let ahead = claims.not_before.is_some_and(|not_before| now < not_before)
         || claims.issued_at > now.after(CLOCK_SKEW);
-    if ahead {
-        Err(Rejection::NotYetValid)
-    } else {
-        Ok(())
-    }
+    if ahead { Err(Rejection::NotYetValid) } else { Ok(()) }
 }
 
 impl VerifiedClaims {

@@ -94,11 +94,9 @@ mod tests {
 
     #[test]
     fn an_algorithm_is_read_in_any_case_and_written_as_jwa_has_it() {
-        for (text, algorithm) in [
-            ("es256", Algorithm::Es256),
-            ("EDDSA", Algorithm::EdDsa),
-            ("RS256", Algorithm::Rs256),
-        ] {
+        for (text, algorithm) in
+            [("es256", Algorithm::Es256), ("EDDSA", Algorithm::EdDsa), ("RS256", Algorithm::Rs256)]
+        {
             assert_eq!(text.parse(), Ok(algorithm));
         }
         assert_eq!(Algorithm::EdDsa.to_string(), "EdDSA");

@@ -90,9 +90,7 @@ fn public_half(pkcs8: &[u8]) -> Result<PublicKey, KeyError> {
 
 impl fmt::Debug for PrivateKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PrivateKey")
-            .field("kid", &self.public.kid())
-            .finish_non_exhaustive()
+        f.debug_struct("PrivateKey").field("kid", &self.public.kid()).finish_non_exhaustive()
     }
 }
 
@@ -122,10 +120,7 @@ mod tests {
         let key = PrivateKey::generate(Algorithm::Es256, &SystemRandom::new()).unwrap();
         let truncated = &key.pkcs8_der()[..key.pkcs8_der().len() - 1];
         for junk in [b"".as_slice(), b"\x30\x00", b"junk", truncated] {
-            assert_eq!(
-                PrivateKey::from_pkcs8_der(junk).unwrap_err(),
-                KeyError::NotAPrivateKey
-            );
+            assert_eq!(PrivateKey::from_pkcs8_der(junk).unwrap_err(), KeyError::NotAPrivateKey);
         }
     }
 
@@ -133,9 +128,6 @@ mod tests {
     fn debug_shows_the_kid_alone() {
         let key = PrivateKey::generate(Algorithm::EdDsa, &SystemRandom::new()).unwrap();
         let shown = format!("{key:?}");
-        assert_eq!(
-            shown,
-            format!("PrivateKey {{ kid: {:?}, .. }}", key.public().kid())
-        );
+        assert_eq!(shown, format!("PrivateKey {{ kid: {:?}, .. }}", key.public().kid()));
     }
 }

@@ -64,16 +64,10 @@ impl PublicKey {
     }
 
     fn agrees_with(&self, jwk: &Value) -> Result<(), KeyError> {
-        let expected = [
-            ("kid", self.kid.as_str()),
-            ("alg", self.algorithm().name()),
-            ("use", "sig"),
-        ];
+        let expected =
+            [("kid", self.kid.as_str()), ("alg", self.algorithm().name()), ("use", "sig")];
         for (name, value) in expected {
-            if jwk
-                .get(name)
-                .is_some_and(|stated| stated.as_str() != Some(value))
-            {
+            if jwk.get(name).is_some_and(|stated| stated.as_str() != Some(value)) {
                 return Err(KeyError::NotAPublicKey("kid, alg or use is another key's"));
             }
         }
@@ -82,9 +76,8 @@ impl PublicKey {
 
     /// An uncompressed point on P-256, SEC 1 section 2.3.3.
     pub(super) fn es256(point: &[u8]) -> Result<Self, KeyError> {
-        let point: [u8; 65] = point
-            .try_into()
-            .map_err(|_| KeyError::NotAPublicKey("x and y are not 32 bytes"))?;
+        let point: [u8; 65] =
+            point.try_into().map_err(|_| KeyError::NotAPublicKey("x and y are not 32 bytes"))?;
         if point.first() != Some(&4) {
             return Err(KeyError::NotAPublicKey("not an uncompressed point"));
         }
@@ -92,9 +85,7 @@ impl PublicKey {
     }
 
     pub(super) fn eddsa(key: &[u8]) -> Result<Self, KeyError> {
-        let key = key
-            .try_into()
-            .map_err(|_| KeyError::NotAPublicKey("x is not 32 bytes"))?;
+        let key = key.try_into().map_err(|_| KeyError::NotAPublicKey("x is not 32 bytes"))?;
         if small_order::is_weak(&key) {
             return Err(KeyError::Weak("an Ed25519 point of small order"));
         }
@@ -109,14 +100,9 @@ impl PublicKey {
         }
         let bits = n.len() * 8 - n.first().map_or(0, |byte| byte.leading_zeros() as usize);
         if !(2048..=4096).contains(&bits) {
-            return Err(KeyError::Weak(
-                "RSA of less than 2048 bits, or of more than 4096",
-            ));
+            return Err(KeyError::Weak("RSA of less than 2048 bits, or of more than 4096"));
         }
-        let exponent = e
-            .iter()
-            .take(5)
-            .fold(0_u64, |value, byte| (value << 8) | u64::from(*byte));
+        let exponent = e.iter().take(5).fold(0_u64, |value, byte| (value << 8) | u64::from(*byte));
         let even = |number: &[u8]| number.last().is_none_or(|byte| byte % 2 == 0);
         if e.len() > 5 || !(65_537..1 << 33).contains(&exponent) || even(&e) || even(&n) {
             return Err(KeyError::Weak("RSA with an unusable exponent or modulus"));
@@ -125,10 +111,7 @@ impl PublicKey {
     }
 
     fn named(material: Material) -> Self {
-        Self {
-            kid: thumbprint(&material),
-            material,
-        }
+        Self { kid: thumbprint(&material), material }
     }
 
     /// Its name: the JWK thumbprint (RFC 7638) with SHA-256, in base64url.
@@ -229,9 +212,7 @@ fn text<'a>(jwk: &'a Value, name: &str) -> Option<&'a str> {
 fn decoded(jwk: &Value, name: &str) -> Result<Vec<u8>, KeyError> {
     text(jwk, name)
         .and_then(|text| URL_SAFE_NO_PAD.decode(text).ok())
-        .ok_or(KeyError::NotAPublicKey(
-            "a member is missing or not base64url",
-        ))
+        .ok_or(KeyError::NotAPublicKey("a member is missing or not base64url"))
 }
 
 #[cfg(test)]

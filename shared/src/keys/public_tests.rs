@@ -19,10 +19,7 @@ fn rfc_8037_example() -> Value {
 }
 
 fn es256_jwk() -> Value {
-    PrivateKey::generate(Algorithm::Es256, &SystemRandom::new())
-        .unwrap()
-        .public()
-        .jwk()
+    PrivateKey::generate(Algorithm::Es256, &SystemRandom::new()).unwrap().public().jwk()
 }
 
 fn with(mut jwk: Value, name: &str, value: impl Into<Value>) -> Value {
@@ -91,10 +88,7 @@ fn what_is_no_public_key_for_us_is_refused() {
     ];
     for jwk in refused {
         let refusal = PublicKey::from_jwk(&jwk);
-        assert!(
-            matches!(refusal, Err(KeyError::NotAPublicKey(_))),
-            "{jwk}: {refusal:?}"
-        );
+        assert!(matches!(refusal, Err(KeyError::NotAPublicKey(_))), "{jwk}: {refusal:?}");
     }
 }
 
@@ -119,10 +113,7 @@ fn weak_keys_are_refused() {
     ];
     for jwk in weak {
         let refusal = PublicKey::from_jwk(&jwk);
-        assert!(
-            matches!(refusal, Err(KeyError::Weak(_))),
-            "{jwk}: {refusal:?}"
-        );
+        assert!(matches!(refusal, Err(KeyError::Weak(_))), "{jwk}: {refusal:?}");
     }
 }
 

@@ -21,9 +21,7 @@ pub(super) fn generate_pkcs8(rng: &dyn SecureRandom) -> Result<Zeroizing<Vec<u8>
     let mut stream = SeededStream::new(rng)?;
     let key = RsaPrivateKey::new(&mut stream, BITS).map_err(|_| KeyError::NotAPrivateKey)?;
     let ordered = larger_prime_first(&key)?;
-    let der = ordered
-        .to_pkcs8_der()
-        .map_err(|_| KeyError::NotAPrivateKey)?;
+    let der = ordered.to_pkcs8_der().map_err(|_| KeyError::NotAPrivateKey)?;
     Ok(Zeroizing::new(der.as_bytes().to_vec()))
 }
 
@@ -45,12 +43,8 @@ struct SeededStream {
 impl SeededStream {
     fn new(rng: &dyn SecureRandom) -> Result<Self, KeyError> {
         let mut seed = Zeroizing::new([0; 32]);
-        rng.fill(seed.as_mut())
-            .map_err(|_| KeyError::NoRandomness)?;
-        Ok(Self {
-            seed: hmac::Key::new(hmac::HMAC_SHA256, seed.as_ref()),
-            counter: 0,
-        })
+        rng.fill(seed.as_mut()).map_err(|_| KeyError::NoRandomness)?;
+        Ok(Self { seed: hmac::Key::new(hmac::HMAC_SHA256, seed.as_ref()), counter: 0 })
     }
 }
 

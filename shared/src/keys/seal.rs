@@ -67,20 +67,11 @@ pub fn seal(
         .and_then(|cipher| {
             let nonce = Nonce::assume_unique_for_key(nonce);
             let aad = bound_to(key.public().kid());
-            cipher
-                .seal_in_place_separate_tag(nonce, aad, &mut secret)
-                .ok()
+            cipher.seal_in_place_separate_tag(nonce, aad, &mut secret).ok()
         })
         .ok_or(SealError::Damaged)?;
     let id = encryption_key.id();
-    Ok([
-        &[VERSION, SEALED],
-        id.as_slice(),
-        &nonce,
-        &secret,
-        tag.as_ref(),
-    ]
-    .concat())
+    Ok([&[VERSION, SEALED], id.as_slice(), &nonce, &secret, tag.as_ref()].concat())
 }
 
 /// The private key named `kid`, out of its record. A plain record opens whether or
@@ -101,9 +92,7 @@ pub fn open(
         }
         _ => return Err(SealError::Damaged),
     };
-    key.ok()
-        .filter(|key| key.public().kid() == kid)
-        .ok_or(SealError::Damaged)
+    key.ok().filter(|key| key.public().kid() == kid).ok_or(SealError::Damaged)
 }
 
 /// Whether the record is in the sealed form.
@@ -116,12 +105,8 @@ fn unsealed(
     kid: &str,
     encryption_key: &KeyEncryptionKey,
 ) -> Result<Zeroizing<Vec<u8>>, SealError> {
-    let (id, rest) = record
-        .split_first_chunk::<ID_LEN>()
-        .ok_or(SealError::Damaged)?;
-    let (nonce, secret) = rest
-        .split_first_chunk::<NONCE_LEN>()
-        .ok_or(SealError::Damaged)?;
+    let (id, rest) = record.split_first_chunk::<ID_LEN>().ok_or(SealError::Damaged)?;
+    let (nonce, secret) = rest.split_first_chunk::<NONCE_LEN>().ok_or(SealError::Damaged)?;
     if *id != encryption_key.id() {
         return Err(SealError::WrongKey);
     }
@@ -151,9 +136,7 @@ pub struct NotAKeyEncryptionKey;
 
 impl KeyEncryptionKey {
     fn cipher(&self) -> Option<LessSafeKey> {
-        UnboundKey::new(&AES_256_GCM, self.0.as_ref())
-            .ok()
-            .map(LessSafeKey::new)
+        UnboundKey::new(&AES_256_GCM, self.0.as_ref()).ok().map(LessSafeKey::new)
     }
 
     /// Names the key, and tells nothing of it: a MAC over a constant, cut short.
@@ -171,15 +154,9 @@ impl FromStr for KeyEncryptionKey {
     /// it, such as a file's last line feed, is passed over.
     fn from_str(text: &str) -> Result<Self, NotAKeyEncryptionKey> {
         let text = text.trim();
-        let bytes = if text.len() == 64 {
-            from_hex(text)
-        } else {
-            from_base64(text)
-        };
+        let bytes = if text.len() == 64 { from_hex(text) } else { from_base64(text) };
         let mut key = Zeroizing::new([0; 32]);
-        let bytes = bytes
-            .filter(|bytes| bytes.len() == key.len())
-            .ok_or(NotAKeyEncryptionKey)?;
+        let bytes = bytes.filter(|bytes| bytes.len() == key.len()).ok_or(NotAKeyEncryptionKey)?;
         key.copy_from_slice(&bytes);
         Ok(Self(key))
     }

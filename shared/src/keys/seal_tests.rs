@@ -56,15 +56,9 @@ fn no_byte_of_a_sealed_record_can_be_changed_or_cut() {
     for position in 0..sealed.len() {
         let mut changed = sealed.clone();
         changed[position] ^= 1;
-        assert!(
-            open(&changed, kid, Some(&encryption_key(1))).is_err(),
-            "byte {position}"
-        );
+        assert!(open(&changed, kid, Some(&encryption_key(1))).is_err(), "byte {position}");
         let cut = &sealed[..position];
-        assert!(
-            open(cut, kid, Some(&encryption_key(1))).is_err(),
-            "cut at {position}"
-        );
+        assert!(open(cut, kid, Some(&encryption_key(1))).is_err(), "cut at {position}");
     }
 }
 
@@ -98,18 +92,9 @@ fn an_encryption_key_is_read_from_hex_and_from_every_base64() {
 
 #[test]
 fn what_is_not_32_bytes_is_no_encryption_key() {
-    let texts = [
-        String::new(),
-        "fb".repeat(31),
-        "xy".repeat(32),
-        "é".repeat(32),
-        STANDARD.encode([1; 31]),
-    ];
+    let texts =
+        [String::new(), "fb".repeat(31), "xy".repeat(32), "é".repeat(32), STANDARD.encode([1; 31])];
     for text in texts {
-        assert_eq!(
-            text.parse::<KeyEncryptionKey>().unwrap_err(),
-            NotAKeyEncryptionKey,
-            "{text}"
-        );
+        assert_eq!(text.parse::<KeyEncryptionKey>().unwrap_err(), NotAKeyEncryptionKey, "{text}");
     }
 }

@@ -79,9 +79,7 @@ impl KeySet {
                 })
             })
             .collect();
-        json!({"issuer": self.issuer, "keys": keys})
-            .to_string()
-            .into_bytes()
+        json!({"issuer": self.issuer, "keys": keys}).to_string().into_bytes()
     }
 
     /// Reads what [`KeySet::to_bytes`] wrote, and checks every key again.
@@ -94,16 +92,8 @@ impl KeySet {
         if stored.issuer.is_empty() {
             return Err(DamagedKeySet("no issuer"));
         }
-        let mut set = Self {
-            issuer: stored.issuer,
-            keys: Vec::with_capacity(stored.keys.len()),
-        };
-        for StoredEntry {
-            public,
-            state,
-            created_at,
-        } in stored.keys
-        {
+        let mut set = Self { issuer: stored.issuer, keys: Vec::with_capacity(stored.keys.len()) };
+        for StoredEntry { public, state, created_at } in stored.keys {
             let public = PublicKey::from_jwk(&public)
                 .map_err(|_| DamagedKeySet("a key that is weak or none"))?;
             if set.by_kid(public.kid()).is_some() {
@@ -137,9 +127,7 @@ impl KeySet {
 
     /// The key that signs; `None` before the first one does.
     pub fn signing(&self) -> Option<&KeyEntry> {
-        self.keys
-            .iter()
-            .find(|entry| entry.state == KeyState::Signing)
+        self.keys.iter().find(|entry| entry.state == KeyState::Signing)
     }
 }
 
@@ -153,18 +141,11 @@ mod tests {
     fn entry(algorithm: Algorithm, state: KeyState) -> KeyEntry {
         let key = PrivateKey::generate(algorithm, &SystemRandom::new()).unwrap();
         let created_at = Timestamp::from_millis(1_800_000_000_123);
-        KeyEntry {
-            public: key.public().clone(),
-            state,
-            created_at,
-        }
+        KeyEntry { public: key.public().clone(), state, created_at }
     }
 
     fn set(keys: Vec<KeyEntry>) -> KeySet {
-        KeySet {
-            issuer: "https://tessera.example".to_owned(),
-            keys,
-        }
+        KeySet { issuer: "https://tessera.example".to_owned(), keys }
     }
 
     #[test]
@@ -210,13 +191,7 @@ mod tests {
             "public": {"kty": "OKP", "crv": "Ed25519", "x": weak},
             "state": "signing", "created_at": 1,
         }]});
-        for bytes in [
-            "",
-            "[]",
-            "{}",
-            r#"{"issuer":"","keys":[]}"#,
-            &weak.to_string(),
-        ] {
+        for bytes in ["", "[]", "{}", r#"{"issuer":"","keys":[]}"#, &weak.to_string()] {
             assert!(KeySet::from_bytes(bytes.as_bytes()).is_err(), "{bytes}");
         }
     }

@@ -12,12 +12,13 @@
 
 pub mod conformance;
 pub mod embedded;
-pub mod redis;
 pub mod records;
+pub mod redis;
 mod url;
 
 pub use self::url::{
-    OpenError, OpenStore, RedisUrl, StoreOptions, StoreUrl, StoreUrlError, Transport, open, open_reader,
+    OpenError, OpenStore, RedisUrl, StoreOptions, StoreUrl, StoreUrlError, Transport, open,
+    open_reader,
 };
 
 use async_trait::async_trait;
@@ -132,8 +133,12 @@ pub trait StoreWriter: StoreReader {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    async fn index_page(&self, index: Index, after: i64, limit: usize)
-    -> Result<Vec<i64>, StoreError>;
+    async fn index_page(
+        &self,
+        index: Index,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<i64>, StoreError>;
 
     /// Counts `token` as live in `account` until `live_until` ([`Timestamp::NEVER`]
     /// for ever), unless `limit` others are live at `now`: then false, and nothing
@@ -160,8 +165,12 @@ pub trait StoreWriter: StoreReader {
     ///
     /// # Errors
     /// [`StoreError::Unavailable`].
-    async fn reserved(&self, account: AccountId, now: Timestamp, limit: usize)
-    -> Result<Vec<i64>, StoreError>;
+    async fn reserved(
+        &self,
+        account: AccountId,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<i64>, StoreError>;
 
     /// Forgets records past their `garbage_at`. Stores that do so by themselves do nothing.
     ///

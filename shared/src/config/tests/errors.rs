@@ -12,9 +12,7 @@ fn assert_flag_error(flags: &str, text: &str) {
 fn a_malformed_value_names_its_flag() {
     let process = Process::dev("").variable("TESSERA_STALENESS_BOUND", "ignored");
     let mut process = process;
-    process
-        .args
-        .extend(["--staleness-bound".into(), "2 bananas".into()]);
+    process.args.extend(["--staleness-bound".into(), "2 bananas".into()]);
     assert_eq!(
         process.issuer_error(),
         "--staleness-bound: \"2 bananas\" is not a duration; expected a number with a unit: 500ms, 2s, 10m, 24h"
@@ -33,9 +31,7 @@ fn a_malformed_value_names_its_variable() {
 #[test]
 fn a_malformed_value_names_its_key_as_written_and_its_file() {
     assert_eq!(
-        Process::dev("")
-            .file("\nsigning_algorithm = 'none'")
-            .issuer_error(),
+        Process::dev("").file("\nsigning_algorithm = 'none'").issuer_error(),
         "signing_algorithm in tessera.toml: \"none\" is not a choice; expected one of ES256, EdDSA, RS256"
     );
 }
@@ -69,11 +65,7 @@ fn the_bounds_themselves_are_in_range() {
     let flags =
         "--access-ttl 24h --refresh-grace 0s --staleness-bound 100ms --password-min-length 64";
     assert!(Process::dev(flags).issuer().is_ok());
-    assert!(
-        Process::dev("--access-ttl 1m --staleness-bound 60s")
-            .issuer()
-            .is_ok()
-    );
+    assert!(Process::dev("--access-ttl 1m --staleness-bound 60s").issuer().is_ok());
 }
 
 #[test]
@@ -130,20 +122,10 @@ fn each_form_says_what_would_be_right() {
 #[test]
 fn token_prefixes_at_the_limits() {
     for good in ["a", "a9", "abcdefghijklmnop"] {
-        assert!(
-            Process::dev(&format!("--token-prefix {good}"))
-                .issuer()
-                .is_ok(),
-            "{good}"
-        );
+        assert!(Process::dev(&format!("--token-prefix {good}")).issuer().is_ok(), "{good}");
     }
     for bad in ["Tessera", "a_b", "abcdefghijklmnopq", "é"] {
-        assert!(
-            Process::dev(&format!("--token-prefix {bad}"))
-                .issuer()
-                .is_err(),
-            "{bad}"
-        );
+        assert!(Process::dev(&format!("--token-prefix {bad}")).issuer().is_err(), "{bad}");
     }
 }
 
@@ -202,14 +184,8 @@ fn an_unknown_key_is_told_the_nearest_name() {
         ("staleness-bond", "did you mean staleness-bound?"),
         ("acces_ttl", "did you mean access-ttl?"),
         ("admin-pasword-file", "did you mean admin-password-file?"),
-        (
-            "bananas",
-            "the keys are the names of the flags that --help lists",
-        ),
-        (
-            "config",
-            "the keys are the names of the flags that --help lists",
-        ),
+        ("bananas", "the keys are the names of the flags that --help lists"),
+        ("config", "the keys are the names of the flags that --help lists"),
     ] {
         let process = Process::dev("").file(&format!("{key} = 'x'"));
         let text = format!("{key} in tessera.toml: no setting has this name; {nearest}");
@@ -220,9 +196,7 @@ fn an_unknown_key_is_told_the_nearest_name() {
 #[test]
 fn a_key_in_both_spellings_is_refused() {
     assert_eq!(
-        Process::dev("")
-            .file("access-ttl = '1h'\naccess_ttl = '2h'")
-            .issuer_error(),
+        Process::dev("").file("access-ttl = '1h'\naccess_ttl = '2h'").issuer_error(),
         "access-ttl and access_ttl in tessera.toml are the same setting; keep one of them"
     );
 }
@@ -235,17 +209,11 @@ fn a_value_of_the_wrong_toml_type_is_refused() {
     );
     for bad in ["[1]", "['a,b']", "1.5"] {
         assert_eq!(
-            Process::dev("")
-                .file(&format!("default-audiences = {bad}"))
-                .issuer_error(),
+            Process::dev("").file(&format!("default-audiences = {bad}")).issuer_error(),
             format!(
                 "default-audiences in tessera.toml: a TOML {} can't be its value; expected an array of strings, \
                  with no comma in them",
-                if bad.starts_with('[') {
-                    "array"
-                } else {
-                    "float"
-                }
+                if bad.starts_with('[') { "array" } else { "float" }
             )
         );
     }
@@ -253,9 +221,7 @@ fn a_value_of_the_wrong_toml_type_is_refused() {
 
 #[test]
 fn a_file_that_is_no_toml_names_the_line_and_does_not_repeat_it() {
-    let text = Process::dev("")
-        .file("dev = true\nadmin-password = hunter2\n")
-        .issuer_error();
+    let text = Process::dev("").file("dev = true\nadmin-password = hunter2\n").issuer_error();
     assert!(text.starts_with("tessera.toml, line 2: "), "{text}");
     assert!(!text.contains("hunter2"), "{text}");
 }
@@ -263,10 +229,7 @@ fn a_file_that_is_no_toml_names_the_line_and_does_not_repeat_it() {
 #[test]
 fn a_file_that_can_not_be_read_is_named_with_the_source_that_names_it() {
     let text = Process::dev("--config /nonexistent/t.toml").issuer_error();
-    assert!(
-        text.starts_with("--config: can't read /nonexistent/t.toml: No such file"),
-        "{text}"
-    );
+    assert!(text.starts_with("--config: can't read /nonexistent/t.toml: No such file"), "{text}");
 }
 
 #[cfg(unix)]
@@ -274,28 +237,15 @@ fn a_file_that_can_not_be_read_is_named_with_the_source_that_names_it() {
 fn a_text_that_is_not_unicode_is_refused() {
     use std::os::unix::ffi::OsStringExt;
     let process = Process::dev("").variable("TESSERA_LOG", OsString::from_vec(vec![0xff]));
-    assert_eq!(
-        process.issuer_error(),
-        "TESSERA_LOG: the value is not UTF-8 text"
-    );
+    assert_eq!(process.issuer_error(), "TESSERA_LOG: the value is not UTF-8 text");
 }
 
 #[test]
 fn a_usage_error_exits_64_too() {
-    for flags in [
-        "--no-such-flag",
-        "--listen",
-        "--log info --log info",
-        "word",
-        "-x",
-        "--dev yes",
-    ] {
+    for flags in ["--no-such-flag", "--listen", "--log info --log info", "word", "-x", "--dev yes"]
+    {
         let exit = Process::dev(flags).issuer().unwrap_err();
         assert_eq!((exit.code, exit.to_stdout), (64, false), "{flags}");
-        assert!(
-            exit.text.starts_with("error: ") && exit.text.ends_with('\n'),
-            "{}",
-            exit.text
-        );
+        assert!(exit.text.starts_with("error: ") && exit.text.ends_with('\n'), "{}", exit.text);
     }
 }

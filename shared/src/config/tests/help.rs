@@ -21,10 +21,7 @@ fn help_gives_every_setting_with_its_variable_and_default() {
             let (flag, variable) = (format!("--{}", setting.name), setting.variable());
             if setting.is_secret() {
                 assert!(!help.contains(&format!("{flag} ")), "{flag}");
-                assert!(
-                    help.contains(&format!("{variable}, or {variable}_FILE")),
-                    "{variable}"
-                );
+                assert!(help.contains(&format!("{variable}, or {variable}_FILE")), "{variable}");
             } else {
                 assert!(help.contains(&flag), "{flag}");
                 assert!(help.contains(&format!("[env: {variable}]")), "{variable}");
@@ -45,12 +42,7 @@ fn help_gives_every_setting_with_its_variable_and_default() {
 #[test]
 fn help_gives_the_bounds_that_are_enforced() {
     let help = help_of(Process::with("--help").issuer().unwrap_err());
-    for bounds in [
-        "[100ms to 1m]",
-        "[1m to 24h]",
-        "[8 to 64]",
-        "[ES256, EdDSA, RS256]",
-    ] {
+    for bounds in ["[100ms to 1m]", "[1m to 24h]", "[8 to 64]", "[ES256, EdDSA, RS256]"] {
         assert!(help.contains(bounds), "{bounds}");
     }
 }
@@ -59,14 +51,7 @@ fn help_gives_the_bounds_that_are_enforced() {
 fn version_is_that_of_the_workspace() {
     let exit = Process::with("--version").verifier().unwrap_err();
     let text = format!("tessera-verifier {}\n", env!("CARGO_PKG_VERSION"));
-    assert_eq!(
-        exit,
-        Exit {
-            code: 0,
-            text,
-            to_stdout: true
-        }
-    );
+    assert_eq!(exit, Exit { code: 0, text, to_stdout: true });
 }
 
 #[test]
@@ -74,11 +59,6 @@ fn the_table_makes_sound_commands() {
     up_command().debug_assert();
     for setting in settings::all() {
         assert!(setting.help.ends_with('.'), "{}", setting.name);
-        assert!(
-            setting
-                .name
-                .bytes()
-                .all(|byte| byte.is_ascii_lowercase() || byte == b'-')
-        );
+        assert!(setting.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'));
     }
 }

@@ -5,30 +5,17 @@ use super::*;
 #[test]
 fn a_secret_comes_from_a_variable_a_file_or_a_key() {
     let password = |process: &Process| {
-        process
-            .issuer()
-            .unwrap()
-            .admin_password
-            .map(|secret| secret.expose().to_owned())
+        process.issuer().unwrap().admin_password.map(|secret| secret.expose().to_owned())
     };
     let expected = Some("hunter2".to_owned());
-    assert_eq!(
-        password(&Process::dev("").variable("TESSERA_ADMIN_PASSWORD", "hunter2")),
-        expected
-    );
-    assert_eq!(
-        password(&Process::dev("").file("admin-password = 'hunter2'")),
-        expected
-    );
+    assert_eq!(password(&Process::dev("").variable("TESSERA_ADMIN_PASSWORD", "hunter2")), expected);
+    assert_eq!(password(&Process::dev("").file("admin-password = 'hunter2'")), expected);
 
     let mut process = Process::dev("");
     let path = process.path("password");
     std::fs::write(&path, "hunter2\n").unwrap();
     let keyed = format!("admin_password_file = '{}'", path.display());
-    assert_eq!(
-        password(&process.variable("TESSERA_ADMIN_PASSWORD_FILE", &path)),
-        expected
-    );
+    assert_eq!(password(&process.variable("TESSERA_ADMIN_PASSWORD_FILE", &path)), expected);
     let process = Process::dev("").file(&keyed);
     // The first process took its folder along; its password must be written again.
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -39,25 +26,14 @@ fn a_secret_comes_from_a_variable_a_file_or_a_key() {
 
 #[test]
 fn one_trailing_newline_of_a_secrets_file_is_trimmed_and_nothing_else() {
-    for (content, secret) in [
-        ("a\n", "a"),
-        ("a\r\n", "a"),
-        ("a\n\n", "a\n"),
-        (" a ", " a "),
-        ("a", "a"),
-    ] {
+    for (content, secret) in
+        [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), (" a ", " a "), ("a", "a")]
+    {
         let mut process = Process::dev("");
         let path = process.path("password");
         std::fs::write(&path, content).unwrap();
-        let config = process
-            .variable("TESSERA_ADMIN_PASSWORD_FILE", path)
-            .issuer()
-            .unwrap();
-        assert_eq!(
-            config.admin_password.unwrap().expose(),
-            secret,
-            "{content:?}"
-        );
+        let config = process.variable("TESSERA_ADMIN_PASSWORD_FILE", path).issuer().unwrap();
+        assert_eq!(config.admin_password.unwrap().expose(), secret, "{content:?}");
     }
 }
 
@@ -111,45 +87,25 @@ fn an_empty_or_unreadable_secret_is_refused() {
     let path = process.path("password");
     std::fs::write(&path, "\n").unwrap();
     assert_eq!(
-        process
-            .variable("TESSERA_ADMIN_PASSWORD_FILE", path)
-            .issuer_error(),
+        process.variable("TESSERA_ADMIN_PASSWORD_FILE", path).issuer_error(),
         "TESSERA_ADMIN_PASSWORD_FILE: the secret is empty"
     );
-    let text = Process::dev("")
-        .variable("TESSERA_ADMIN_PASSWORD_FILE", "/nonexistent/p")
-        .issuer_error();
-    assert!(
-        text.starts_with("TESSERA_ADMIN_PASSWORD_FILE: can't read /nonexistent/p: "),
-        "{text}"
-    );
+    let text =
+        Process::dev("").variable("TESSERA_ADMIN_PASSWORD_FILE", "/nonexistent/p").issuer_error();
+    assert!(text.starts_with("TESSERA_ADMIN_PASSWORD_FILE: can't read /nonexistent/p: "), "{text}");
 }
 
 #[test]
 fn a_malformed_key_encryption_key_is_not_repeated() {
-    for bad in [
-        "hunter2".to_owned(),
-        KEY.replace('0', "g"),
-        format!("{KEY}00"),
-    ] {
+    for bad in ["hunter2".to_owned(), KEY.replace('0', "g"), format!("{KEY}00")] {
         assert_eq!(
-            Process::dev("")
-                .variable("TESSERA_KEY_ENCRYPTION_KEY", &bad)
-                .issuer_error(),
+            Process::dev("").variable("TESSERA_KEY_ENCRYPTION_KEY", &bad).issuer_error(),
             "TESSERA_KEY_ENCRYPTION_KEY: the value is not a key encryption key; expected 64 hexadecimal digits, \
              from `openssl rand -hex 32`"
         );
     }
     let config = Process::with("--store redis://h").variable("TESSERA_KEY_ENCRYPTION_KEY", KEY);
-    assert_eq!(
-        config
-            .issuer()
-            .unwrap()
-            .key_encryption_key
-            .unwrap()
-            .expose(),
-        KEY
-    );
+    assert_eq!(config.issuer().unwrap().key_encryption_key.unwrap().expose(), KEY);
 }
 
 #[test]
@@ -157,15 +113,8 @@ fn debug_shows_no_secret() {
     let process = Process::with("--dev --store redis://u:hunter2@h:1/0")
         .variable("TESSERA_ADMIN_PASSWORD", "hunter2")
         .variable("TESSERA_STORE_PASSWORD", "hunter2");
-    let shown = format!(
-        "{:?} {:?}",
-        process.issuer().unwrap(),
-        process.verifier().unwrap()
-    );
+    let shown = format!("{:?} {:?}", process.issuer().unwrap(), process.verifier().unwrap());
     assert!(!shown.contains("hunter2"), "{shown}");
     assert!(shown.contains("redis://[redacted]@h:1/0"), "{shown}");
-    assert_eq!(
-        format!("{:?}", Secret::new("hunter2".to_owned())),
-        "Secret([redacted])"
-    );
+    assert_eq!(format!("{:?}", Secret::new("hunter2".to_owned())), "Secret([redacted])");
 }

@@ -53,10 +53,7 @@ fn a_public_key_is_no_hmac_secret() {
             URL_SAFE_NO_PAD.encode(header),
             URL_SAFE_NO_PAD.encode(forge.claims())
         );
-        let tag = hmac::sign(
-            &hmac::Key::new(hmac::HMAC_SHA256, &secret),
-            message.as_bytes(),
-        );
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &secret), message.as_bytes());
         let token = format!("{message}.{}", URL_SAFE_NO_PAD.encode(tag));
         forge.refuses("HS256", &token, Rejection::BadSignature);
     }

@@ -38,11 +38,7 @@ impl Forge {
     /// Our header with the raw JSON `value` for `name`, in its place or added.
     fn header_with(&self, name: &str, value: &str) -> String {
         let kid = format!("{:?}", self.key.public().kid());
-        object(
-            &[("typ", r#""at+jwt""#), ("alg", r#""ES256""#), ("kid", &kid)],
-            name,
-            value,
-        )
+        object(&[("typ", r#""at+jwt""#), ("alg", r#""ES256""#), ("kid", &kid)], name, value)
     }
 
     fn claims_with(&self, name: &str, value: &str) -> String {
@@ -53,10 +49,8 @@ impl Forge {
             .iter()
             .map(|(name, value)| (name.clone(), value.to_string()))
             .collect();
-        let members: Vec<(&str, &str)> = members
-            .iter()
-            .map(|(name, value)| (name.as_str(), value.as_str()))
-            .collect();
+        let members: Vec<(&str, &str)> =
+            members.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
         object(&members, name, value)
     }
 
@@ -65,10 +59,7 @@ impl Forge {
     }
 
     fn sign(&self, header: &[u8], payload: &[u8]) -> String {
-        self.sign_raw(
-            &URL_SAFE_NO_PAD.encode(header),
-            &URL_SAFE_NO_PAD.encode(payload),
-        )
+        self.sign_raw(&URL_SAFE_NO_PAD.encode(header), &URL_SAFE_NO_PAD.encode(payload))
     }
 
     fn sign_raw(&self, header: &str, payload: &str) -> String {
@@ -91,38 +82,25 @@ impl Forge {
 
     #[track_caller]
     fn refuses_header(&self, header: &str, rejection: Rejection) {
-        self.refuses(
-            header,
-            &self.sign(header.as_bytes(), self.claims().as_bytes()),
-            rejection,
-        );
+        self.refuses(header, &self.sign(header.as_bytes(), self.claims().as_bytes()), rejection);
     }
 
     #[track_caller]
     fn refuses_claims(&self, claims: &str, rejection: Rejection) {
-        self.refuses(
-            claims,
-            &self.sign(self.header().as_bytes(), claims.as_bytes()),
-            rejection,
-        );
+        self.refuses(claims, &self.sign(self.header().as_bytes(), claims.as_bytes()), rejection);
     }
 }
 
 /// A JSON object as text, so that it can be wrong in ways a library won't write. An
 /// empty `value` leaves the member out.
 fn object(members: &[(&str, &str)], name: &str, value: &str) -> String {
-    let mut members: Vec<(&str, &str)> = members
-        .iter()
-        .copied()
-        .filter(|(old, _)| *old != name)
-        .collect();
+    let mut members: Vec<(&str, &str)> =
+        members.iter().copied().filter(|(old, _)| *old != name).collect();
     if !value.is_empty() {
         members.push((name, value));
     }
-    let members: Vec<String> = members
-        .iter()
-        .map(|(name, value)| format!(r#""{name}":{value}"#))
-        .collect();
+    let members: Vec<String> =
+        members.iter().map(|(name, value)| format!(r#""{name}":{value}"#)).collect();
     format!("{{{}}}", members.join(","))
 }
 
@@ -134,21 +112,11 @@ fn what_the_forge_makes_is_good_when_nothing_is_changed() {
     // And unknown members alone spoil nothing.
     for (header, claims) in [
         (forge.header_with("x", "1"), forge.claims()),
-        (
-            forge.header(),
-            forge.claims_with("x", r#"{"a":[1.5,null]}"#),
-        ),
+        (forge.header(), forge.claims_with("x", r#"{"a":[1.5,null]}"#)),
         (forge.header_with("typ", r#""AT+JWT""#), forge.claims()),
-        (
-            forge.header_with("typ", r#""application/at+jwt""#),
-            forge.claims(),
-        ),
+        (forge.header_with("typ", r#""application/at+jwt""#), forge.claims()),
     ] {
-        assert!(
-            forge
-                .verdict(&forge.sign(header.as_bytes(), claims.as_bytes()))
-                .is_ok()
-        );
+        assert!(forge.verdict(&forge.sign(header.as_bytes(), claims.as_bytes())).is_ok());
     }
 }
 

@@ -16,13 +16,7 @@ fn a_signature_that_is_not_the_keys_is_refused() {
     let mut flipped = bytes.clone();
     flipped[10] ^= 1;
     let swapped = [&bytes[32..], &bytes[..32]].concat();
-    let der = [
-        &[0x30, 0x44, 0x02, 0x20],
-        &bytes[..32],
-        &[0x02, 0x20],
-        &bytes[32..],
-    ]
-    .concat();
+    let der = [&[0x30, 0x44, 0x02, 0x20], &bytes[..32], &[0x02, 0x20], &bytes[32..]].concat();
     for signature in [
         vec![],
         vec![0; 64],
@@ -51,10 +45,7 @@ fn another_key_does_not_sign_for_the_named_one() {
     forge.refuses("another key", &token, Rejection::BadSignature);
     // Both keys are held, and the header names the wrong one.
     let keys = verifying(&[&forge.key, &mallory.key]);
-    assert_eq!(
-        verify(&token, &keys, ISSUED_AT),
-        Err(Rejection::BadSignature)
-    );
+    assert_eq!(verify(&token, &keys, ISSUED_AT), Err(Rejection::BadSignature));
 }
 
 #[test]

@@ -41,10 +41,7 @@ fn a_token_in_any_other_spelling_is_refused() {
     // Bits beyond the last byte that are not zero: 64 bytes leave four of them.
     let last = signature.chars().last().unwrap();
     let next = char::from_u32(u32::from(last) + 1).unwrap();
-    cases.push(format!(
-        "{header}.{payload}.{}{next}",
-        &signature[..signature.len() - 1]
-    ));
+    cases.push(format!("{header}.{payload}.{}{next}", &signature[..signature.len() - 1]));
     for token in &cases {
         forge.refuses(token, token, Rejection::Malformed);
     }
@@ -52,11 +49,7 @@ fn a_token_in_any_other_spelling_is_refused() {
     let padded = forge.sign_raw(&format!("{header}="), payload);
     forge.refuses("signed padding", &padded, Rejection::Malformed);
     let flattened = json!({"payload": payload, "protected": header, "signature": signature});
-    forge.refuses(
-        "JSON serialisation",
-        &flattened.to_string(),
-        Rejection::Malformed,
-    );
+    forge.refuses("JSON serialisation", &flattened.to_string(), Rejection::Malformed);
 }
 
 #[test]

@@ -1,0 +1,202 @@
+//! For tests: an issuer on a real store in a folder, with a clock that stands, and a
+//! writer that can be made to stop between two writes.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+
+use async_trait::async_trait;
+use ring::rand::SystemRandom;
+use tessera_shared::{
+    clock::{ManualClock, Timestamp},
+    examine::{Examiner, Question, Reason, Verdict},
+    id::{AccountId, TokenId},
+    keys::Algorithm,
+    opaque::Opaque,
+    password::PasswordHasher,
+    role::Catalogue,
+    store::{Index, Key, StoreError, StoreReader, StoreWriter, Swap, embedded::EmbeddedStore},
+};
+use tonic::{Extensions, metadata::MetadataMap};
+use zeroize::Zeroizing;
+
+use crate::{
+    bootstrap::FirstStart,
+    caller::Caller,
+    core::{Core, Policy},
+    failure::Failure,
+    sessions::{Client, Pair},
+};
+
+pub(crate) const PASSWORD: &str = "correct horse battery";
+pub(crate) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+/// A store whose writer dies after so many writes.
+pub(crate) struct Mortal {
+    inner: EmbeddedStore,
+    writes_left: AtomicI64,
+}
+
+impl Mortal {
+    /// From now on, `writes` more are done, and all after them fail.
+    pub(crate) fn die_after(&self, writes: i64) {
+        self.writes_left.store(writes, Ordering::SeqCst);
+    }
+
+    pub(crate) fn live(&self) {
+        self.die_after(i64::MAX);
+    }
+
+    fn write(&self) -> Result<(), StoreError> {
+        if self.writes_left.fetch_sub(1, Ordering::SeqCst) > 0 {
+            return Ok(());
+        }
+        self.writes_left.store(0, Ordering::SeqCst);
+        Err(StoreError::Unavailable("the writer is dead".to_owned()))
+    }
+}
+
+#[async_trait]
+impl StoreReader for Mortal {
+    async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        self.inner.read(keys).await
+    }
+}
+
+#[async_trait]
+impl StoreWriter for Mortal {
+    async fn swap(
+        &self,
+        key: &Key,
+        expected: Option<&[u8]>,
+        new: Option<&[u8]>,
+        garbage_at: Option<Timestamp>,
+    ) -> Result<Swap, StoreError> {
+        self.write()?;
+        self.inner.swap(key, expected, new, garbage_at).await
+    }
+
+    async fn index_add(&self, index: Index, id: i64) -> Result<(), StoreError> {
+        self.write()?;
+        self.inner.index_add(index, id).await
+    }
+
+    async fn index_remove(&self, index: Index, id: i64) -> Result<(), StoreError> {
+        self.write()?;
+        self.inner.index_remove(index, id).await
+    }
+
+    async fn index_page(
+        &self,
+        index: Index,
+        after: i64,
+        limit: usize,
+    ) -> Result<Vec<i64>, StoreError> {
+        self.inner.index_page(index, after, limit).await
+    }
+
+    async fn reserve(
+        &self,
+        account: AccountId,
+        token: TokenId,
+        live_until: Timestamp,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<bool, StoreError> {
+        self.write()?;
+        self.inner.reserve(account, token, live_until, now, limit).await
+    }
+
+    async fn release(&self, account: AccountId, token: TokenId) -> Result<(), StoreError> {
+        self.write()?;
+        self.inner.release(account, token).await
+    }
+
+    async fn reserved(
+        &self,
+        account: AccountId,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<i64>, StoreError> {
+        self.inner.reserved(account, now, limit).await
+    }
+}
+
+/// An issuer with its first administrator, `admin` with [`PASSWORD`].
+pub(crate) struct Issuer {
+    pub(crate) core: Arc<Core>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) store: Arc<Mortal>,
+    _folder: tempfile::TempDir,
+}
+
+impl Issuer {
+    pub(crate) async fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(Mortal {
+            inner: EmbeddedStore::open(folder.path()).unwrap(),
+            writes_left: AtomicI64::new(i64::MAX),
+        });
+        let clock = Arc::new(ManualClock::at(START));
+        let rng = Arc::new(SystemRandom::new());
+        let opaque = Opaque::new("tessera");
+        let core = Arc::new(Core {
+            examiner: Examiner::new(opaque.clone(), store.clone()),
+            store: store.clone(),
+            clock: clock.clone(),
+            passwords: PasswordHasher::new(2, rng.clone()).unwrap(),
+            rng,
+            opaque,
+            catalogue: Catalogue::standard().unwrap(),
+            policy: Policy {
+                tokens_per_account: 3,
+                access_ttl: std::time::Duration::from_hours(1),
+                refresh_ttl: std::time::Duration::from_hours(24),
+                refresh_grace: std::time::Duration::from_secs(10),
+                default_audiences: vec!["cdn".to_owned()],
+                password_min_length: 15,
+            },
+            signing: arc_swap::ArcSwapOption::empty(),
+        });
+        let first = FirstStart {
+            issuer_url: "https://issuer.example".to_owned(),
+            algorithm: Algorithm::Es256,
+            key_encryption_key: None,
+            admin_username: "admin".to_owned(),
+            admin_password: Some(Zeroizing::new(PASSWORD.to_owned())),
+        };
+        assert!(core.bootstrap(&first).await.unwrap().is_some());
+        assert!(core.bootstrap(&first).await.unwrap().is_none(), "a second start makes nothing");
+        Self { core, clock, store, _folder: folder }
+    }
+
+    pub(crate) fn advance(&self, span: std::time::Duration) {
+        self.clock.set(self.core.now().after(span));
+    }
+
+    pub(crate) async fn login(&self, username: &str) -> Result<Pair, Failure> {
+        let client = Client { address: None, user_agent: "test".to_owned() };
+        self.core.login(username, PASSWORD, client).await
+    }
+
+    /// Who presents `token`.
+    pub(crate) async fn caller(&self, token: &str) -> Caller {
+        let mut metadata = MetadataMap::new();
+        metadata.insert("authorization", format!("Bearer {token}").parse().unwrap());
+        self.core.caller(&metadata, &Extensions::new()).await.unwrap()
+    }
+
+    pub(crate) async fn admin(&self) -> Caller {
+        self.caller(&self.login("admin").await.unwrap().access).await
+    }
+
+    /// Why `token` is refused; `None`: it is good.
+    pub(crate) async fn refusal(&self, token: &str) -> Option<Reason> {
+        let now = self.core.now();
+        match self.core.examiner.examine(token, &Question::default(), now).await.unwrap() {
+            Verdict::Granted(_) => None,
+            Verdict::Denied(reason) => Some(reason),
+        }
+    }
+}
