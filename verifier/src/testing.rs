@@ -35,13 +35,14 @@ pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_514_400_250);
 pub(crate) const INTERNALS: &str = "10.0.0.7:6379 refused";
 
 type Effect = Box<dyn Fn() + Send + Sync>;
+type Which = fn(&Key) -> bool;
 
 /// A store that holds what a test puts there.
 #[derive(Default)]
 pub(crate) struct FakeStore {
     records: Mutex<HashMap<Key, Vec<u8>>>,
     /// Keys at which a read fails.
-    cut: Mutex<Option<fn(&Key) -> bool>>,
+    cut: Mutex<Option<Which>>,
     /// Reads of a token wait here.
     gate: Mutex<Option<Arc<Barrier>>>,
     /// Told of each read of a token.
@@ -59,7 +60,7 @@ impl FakeStore {
         self.cut_at(|_| true);
     }
 
-    pub(crate) fn cut_at(&self, keys: fn(&Key) -> bool) {
+    pub(crate) fn cut_at(&self, keys: Which) {
         *self.cut.lock().unwrap() = Some(keys);
     }
 
