@@ -6,21 +6,27 @@
 //! |---|---|
 //! | `service` | the gRPC face: limits, conversions, how a call fails |
 //! | `http` | the HTTP face: keys, health |
-//! | `reach` | whether the store answers, told to the log and to `/readyz` |
+//! | `watched` | the store, and whether it answers |
 //!
 //! The examination itself is [`tessera_shared::examine`]. To add a limit to a
 //! request: document it in `verifier_service.proto`, and check it in
 //! `service::question`.
 
 mod http;
-mod reach;
 mod service;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+mod watched;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+};
 
 pub use tessera_serve::{Listeners, ServeError};
 use tessera_shared::{
@@ -34,12 +40,10 @@ use tokio::sync::oneshot;
 use tonic_health::server::HealthReporter;
 
 use crate::{
-    reach::Reach,
+    http::Face,
     service::{Server, VerifierApi},
+    watched::WatchedStore,
 };
-
-/// How long the store is left alone between two tries to reach it at the start.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// Serves until `shutdown`, then finishes what is under way, for at most the
 /// configured drain. HTTP answers until the end, so that a probe sees the drain.
@@ -64,11 +68,10 @@ async fn serve(
     listeners: Listeners,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let reach = Arc::new(Reach::default());
+    let store = Arc::new(WatchedStore::new(store));
     let api = VerifierApi {
         examiner: Examiner::new(Opaque::new(config.token_prefix.as_str()), store.clone()),
         clock,
-        reach: reach.clone(),
         require_audience: config.require_audience,
     };
     let (mut health, health_service) = tonic_health::server::health_reporter();
@@ -77,13 +80,14 @@ async fn serve(
         .add_service(service::server(api))
         .add_service(health_service);
     let router = tessera_serve::with_reflection(router)?;
-    let app = http::app(store.clone(), reach.clone());
+    let draining = Arc::new(AtomicBool::new(false));
+    let app = http::app(Face { store: store.clone(), draining: draining.clone() });
 
     let (drained, until_drained) = oneshot::channel::<()>();
     let end = async {
         shutdown.await;
         tracing::info!("draining");
-        reach.drain();
+        draining.store(true, Relaxed);
         end_health(&mut health).await;
     };
     let grpc = async {
@@ -98,7 +102,7 @@ async fn serve(
     tokio::pin!(serving);
     tokio::select! {
         ended = &mut serving => return ended.map(drop),
-        () = reach.wait_for(&*store, RETRY) => {}
+        () = store.wait_for_an_answer() => {}
     }
     serving.await.map(drop)
 }

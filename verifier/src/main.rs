@@ -1,13 +1,9 @@
 //! `tessera-verifier`: wires, and nothing else.
 
-use std::{io::Write as _, process::ExitCode};
+use std::{error::Error, io::Write as _, process::ExitCode};
 
 use tessera_serve::{Listeners, asked_to_stop};
-use tessera_shared::{
-    config::{USAGE, VerifierConfig},
-    store::{self, StoreOptions, StoreUrl},
-    telemetry,
-};
+use tessera_shared::{config::VerifierConfig, store, telemetry};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -26,15 +22,19 @@ async fn main() -> ExitCode {
 }
 
 async fn serve(config: VerifierConfig) -> Result<(), (u8, String)> {
-    telemetry::init(&config.log).map_err(|error| (USAGE, error.to_string()))?;
-    let url = StoreUrl::parse(&config.store).map_err(|e| (USAGE, format!("--store: {e}")))?;
-    let options = StoreOptions {
+    let bad_setting = |error: &dyn Error| (64, error.to_string());
+    let failed = |error: &dyn Error| (1, error.to_string());
+    telemetry::init(&config.log).map_err(|error| bad_setting(&error))?;
+    let url = store::StoreUrl::parse(&config.store).map_err(|error| bad_setting(&error))?;
+    let options = store::StoreOptions {
         ca_file: config.store_ca_file.clone(),
         password: config.store_password.as_ref().map(|password| password.expose().to_owned()),
     };
-    let store = store::open_reader(&url, options).map_err(|error| (1, error.to_string()))?;
+    let store = store::open_reader(&url, options).map_err(|error| match error {
+        store::OpenError::Embedded(_) => failed(&error),
+        _ => bad_setting(&error),
+    })?;
     let listeners = Listeners::bind(config.listen, config.http_listen).await;
-    let listeners = listeners.map_err(|error| (1, error.to_string()))?;
-    let served = tessera_verifier::run(&config, store, listeners, asked_to_stop()).await;
-    served.map_err(|error| (1, error.to_string()))
+    let listeners = listeners.map_err(|error| failed(&error))?;
+    tessera_verifier::run(&config, store, listeners, asked_to_stop()).await.map_err(|e| failed(&e))
 }

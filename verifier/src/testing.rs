@@ -1,0 +1,205 @@
+//! What the tests stand on: a store that a test sets, and a verifier on it, asked
+//! through a real client.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use prost::Message;
+use ring::rand::SystemRandom;
+use tessera_proto::v1::{VerifyRequest, verifier_service_client::VerifierServiceClient};
+use tessera_serve::{Listeners, ServeError};
+use tessera_shared::{
+    clock::{ManualClock, Timestamp},
+    config::VerifierConfig,
+    id::{AccountId, TokenId, UserId},
+    opaque::Opaque,
+    record::{Account, PermanentToken, User},
+    role::Catalogue,
+    store::{Key, StoreError, StoreReader},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::{Barrier, Notify, oneshot},
+    task::JoinHandle,
+};
+use tonic::transport::Channel;
+
+/// 2026-11-24T10:00:00.250Z.
+pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_514_400_250);
+/// What the fake store says of itself, and no answer may.
+pub(crate) const INTERNALS: &str = "10.0.0.7:6379 refused";
+
+type Effect = Box<dyn Fn() + Send + Sync>;
+type Which = fn(&Key) -> bool;
+
+/// A store that holds what a test puts there.
+#[derive(Default)]
+pub(crate) struct FakeStore {
+    records: Mutex<HashMap<Key, Vec<u8>>>,
+    /// Keys at which a read fails.
+    cut: Mutex<Option<Which>>,
+    /// Reads of a token wait here.
+    gate: Mutex<Option<Arc<Barrier>>>,
+    /// Told of each read of a token.
+    arrival: Notify,
+    /// What happens while a token is read.
+    meanwhile: Mutex<Option<Effect>>,
+}
+
+impl FakeStore {
+    pub(crate) fn put(&self, key: impl Into<Key>, record: Vec<u8>) {
+        self.records.lock().unwrap().insert(key.into(), record);
+    }
+
+    pub(crate) fn cut(&self) {
+        self.cut_at(|_| true);
+    }
+
+    pub(crate) fn cut_at(&self, keys: Which) {
+        *self.cut.lock().unwrap() = Some(keys);
+    }
+
+    pub(crate) fn mend(&self) {
+        *self.cut.lock().unwrap() = None;
+    }
+
+    /// Makes a read of a token wait until `count` of them are under way.
+    pub(crate) fn gather(&self, count: usize) {
+        *self.gate.lock().unwrap() = Some(Arc::new(Barrier::new(count)));
+    }
+
+    /// Waits until a token is read.
+    pub(crate) async fn first_arrival(&self) {
+        self.arrival.notified().await;
+    }
+
+    /// Lets a read go that waits for one more.
+    pub(crate) async fn release(&self) {
+        let gate = self.gate.lock().unwrap().take();
+        gate.unwrap().wait().await;
+    }
+
+    pub(crate) fn meanwhile(&self, effect: impl Fn() + Send + Sync + 'static) {
+        *self.meanwhile.lock().unwrap() = Some(Box::new(effect));
+    }
+
+    /// Adds the account and the user that tokens belong to.
+    pub(crate) fn put_owner(&self) {
+        self.put(AccountId::FIRST, Account { id: 1, ..Account::default() }.encode_to_vec());
+        let user = User { id: 1, account: 1, role: 1, ..User::default() };
+        self.put(UserId::FIRST, user.encode_to_vec());
+        self.put(Key::Roles, Catalogue::standard().unwrap().to_bytes());
+    }
+
+    /// Adds a permanent token, as `change` makes it, and gives the string of its holder.
+    pub(crate) fn put_token(&self, id: i64, change: impl FnOnce(&mut PermanentToken)) -> String {
+        let id = TokenId::try_from(id).unwrap();
+        let plain = Opaque::new("tessera").permanent(id, &SystemRandom::new()).unwrap();
+        let mut record = PermanentToken {
+            id: id.get(),
+            account: 1,
+            user: 1,
+            role: 3022,
+            hash: plain.hash().as_bytes().to_vec(),
+            name: format!("token {id}"),
+            audiences: vec!["cdn".to_owned()],
+            created_at: NOW.millis() - 1_000,
+            ..PermanentToken::default()
+        };
+        change(&mut record);
+        self.put(id, record.encode_to_vec());
+        plain.expose().to_owned()
+    }
+}
+
+#[async_trait]
+impl StoreReader for FakeStore {
+    async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        if let [Key::Token(_)] = keys {
+            self.arrival.notify_one();
+            let gate = self.gate.lock().unwrap().clone();
+            if let Some(gate) = gate {
+                gate.wait().await;
+            }
+            if let Some(effect) = &*self.meanwhile.lock().unwrap() {
+                effect();
+            }
+        }
+        if self.cut.lock().unwrap().is_some_and(|cut| keys.iter().any(cut)) {
+            return Err(StoreError::Unavailable(INTERNALS.to_owned()));
+        }
+        let records = self.records.lock().unwrap();
+        Ok(keys.iter().map(|key| records.get(key).cloned()).collect())
+    }
+}
+
+/// A verifier under test.
+pub(crate) struct Running {
+    pub(crate) store: Arc<FakeStore>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) client: VerifierServiceClient<Channel>,
+    pub(crate) channel: Channel,
+    pub(crate) http: SocketAddr,
+    stop: oneshot::Sender<()>,
+    ended: JoinHandle<Result<(), ServeError>>,
+}
+
+impl Running {
+    /// Starts one with these flags besides.
+    pub(crate) async fn start(flags: &[&str]) -> Self {
+        Self::start_on(Arc::default(), flags).await
+    }
+
+    pub(crate) async fn start_on(store: Arc<FakeStore>, flags: &[&str]) -> Self {
+        store.put_owner();
+        let flags = ["tessera-verifier", "--store", "embedded:unused"].iter().chain(flags);
+        let config = VerifierConfig::from_process_like(flags, |_: &str| None).unwrap();
+        let any = SocketAddr::from(([127, 0, 0, 1], 0));
+        let listeners = Listeners::bind(any, any).await.unwrap();
+        let grpc = listeners.grpc.local_addr().unwrap();
+        let http = listeners.http.local_addr().unwrap();
+        let clock = Arc::new(ManualClock::at(NOW));
+        let (stop, stopped) = oneshot::channel();
+        let ended = tokio::spawn({
+            let (store, clock) = (store.clone(), clock.clone());
+            async move {
+                let shutdown = async { drop(stopped.await) };
+                crate::serve(&config, store, clock, listeners, shutdown).await
+            }
+        });
+        let channel = Channel::from_shared(format!("http://{grpc}")).unwrap();
+        let channel = channel.connect().await.unwrap();
+        let client = VerifierServiceClient::new(channel.clone());
+        Self { store, clock, client, channel, http, stop, ended }
+    }
+
+    /// Asks it to stop, as SIGTERM does; the result is how it ends.
+    pub(crate) fn stop(self) -> JoinHandle<Result<(), ServeError>> {
+        let _ = self.stop.send(());
+        self.ended
+    }
+
+    /// The status line, the headers and the body of `GET path`.
+    pub(crate) async fn get(&self, path: &str) -> String {
+        http_get(self.http, path).await.unwrap()
+    }
+}
+
+pub(crate) async fn http_get(address: SocketAddr, path: &str) -> std::io::Result<String> {
+    let mut stream = TcpStream::connect(address).await?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await?;
+    Ok(answer)
+}
+
+/// A question about `token` that asks for nothing besides.
+pub(crate) fn asking(token: &str) -> VerifyRequest {
+    VerifyRequest { token: token.to_owned(), ..VerifyRequest::default() }
+}

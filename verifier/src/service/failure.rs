@@ -101,7 +101,7 @@ impl From<StoreError> for Failure {
 
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
-        // An outage is in the log already, once and not for each call: see `Reach`.
+        // An outage is in the log already, once and not for each call: see `WatchedStore`.
         if let Failure::Store(error @ StoreError::Damaged(_)) = &failure {
             tracing::error!(%error, "a question can't be answered");
         }

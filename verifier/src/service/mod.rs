@@ -20,7 +20,6 @@ use tessera_shared::{
 use tonic::{Request, Response, Status};
 
 use self::failure::{Failure, Violation};
-use crate::reach::Reach;
 
 /// Questions in one batch.
 const LARGEST_BATCH: usize = 1_000;
@@ -37,7 +36,6 @@ pub(crate) type Server = VerifierServiceServer<VerifierApi>;
 pub(crate) struct VerifierApi {
     pub(crate) examiner: Examiner,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) reach: Arc<Reach>,
     pub(crate) require_audience: bool,
 }
 
@@ -85,8 +83,6 @@ impl VerifierApi {
         }
         // Before the read: what the store said afterwards is at least this young.
         let as_of = self.clock.now();
-        let examined = self.examiner.examine(&token, &question, as_of).await;
-        self.reach.note(&examined);
-        Ok(answer::verdict(examined?, as_of))
+        Ok(answer::verdict(self.examiner.examine(&token, &question, as_of).await?, as_of))
     }
 }
