@@ -2,7 +2,10 @@
 
 use std::{ffi::OsString, process::ExitCode};
 
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{
+    CommandFactory, Parser, Subcommand,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use crate::{
     command::{
@@ -105,6 +108,14 @@ pub(crate) fn run(args: Vec<OsString>) -> ExitCode {
 
 /// Prints clap's answer: a help text, or what is wrong with the arguments.
 fn explain(answer: &clap::Error) -> ExitCode {
+    if let Some(ContextValue::String(word)) = answer.get(ContextKind::InvalidArg)
+        && answer.kind() == ErrorKind::UnknownArgument
+        && !word.starts_with('-')
+    {
+        // It may be a token, and stderr may be a log: clap would quote it.
+        output::complain("error: an argument too many; a secret is never an argument, see --help");
+        return ExitCode::from(2);
+    }
     // A reader that has gone away, as in `--help | head`, is not a failure.
     let _ = answer.print();
     ExitCode::from(u8::try_from(answer.exit_code()).unwrap_or(2))

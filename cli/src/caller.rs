@@ -87,7 +87,7 @@ impl Caller<'_> {
         // A refresh token is good once. While this process waited, another may have
         // refreshed the session: look again under the lock, which is held across the
         // refresh on purpose. The call's deadline bounds the wait of the others.
-        let _lock = self.file.lock()?;
+        let _lock = self.file.lock().await?;
         let session = self.file.load()?.ok_or(Failure::NotLoggedIn)?;
         if good(&session) {
             return Ok(session.access_token);
@@ -148,3 +148,8 @@ fn finds_token_bad(failure: &Failure) -> bool {
         _ => false,
     }
 }
+
+#[cfg(test)]
+mod fake;
+#[cfg(test)]
+mod tests;

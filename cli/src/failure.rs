@@ -20,7 +20,7 @@ Exit codes:
   14  DEADLINE_EXCEEDED   20  ABORTED              26  UNAUTHENTICATED, or
   15  NOT_FOUND           21  OUT_OF_RANGE             not logged in
   16  ALREADY_EXISTS      22  UNIMPLEMENTED
-A gRPC failure exits with 10 and its code. An outage is never a 1.";
+A gRPC failure exits with 10 and its code. `verify` says 1 for no outage: it could not ask.";
 
 /// Why a command failed.
 #[derive(Debug, Error)]

@@ -112,8 +112,11 @@ impl SessionFile {
     ///
     /// # Errors
     /// The lock file can't be made.
-    pub(crate) fn lock(&self) -> Result<File, Failure> {
-        self.locked().map_err(|error| self.failed(error))
+    pub(crate) async fn lock(&self) -> Result<File, Failure> {
+        let file = self.clone();
+        let locked = tokio::task::spawn_blocking(move || file.locked()).await;
+        let locked = locked.map_err(io::Error::other).flatten();
+        locked.map_err(|error| self.failed(error))
     }
 
     fn locked(&self) -> io::Result<File> {
@@ -218,7 +221,7 @@ mod tests {
     fn file_and_lock_are_for_the_owner_alone_and_so_is_a_new_folder() {
         let dir = tempfile::tempdir().unwrap();
         let file = file(dir.path());
-        drop(file.lock().unwrap());
+        drop(file.locked().unwrap());
         file.save(&session("a")).unwrap();
         assert_eq!(mode(file.path()), 0o600);
         assert_eq!(mode(&dir.path().join("new/session.json.lock")), 0o600);

@@ -52,7 +52,7 @@ pub(crate) async fn run(args: LoginArgs, context: &Context) -> Result<(), Failur
         .await?;
     let session = opened(issuer, answer)?;
     // Another process may be about to replace an older session.
-    let _lock = file.lock()?;
+    let _lock = file.lock().await?;
     file.save(&session)?;
     context.output.record(&Opened {
         username,

@@ -38,11 +38,12 @@ pub(crate) async fn run(args: PasswordArgs, context: &Context) -> Result<(), Fai
                 .await
         })
         .await?;
-    // Access tokens made before the change are denied from now on.
-    caller.renew().await?;
+    // Said before the refresh, which may fail: the password is changed all the same.
     context
         .output
-        .done("the password is changed; other sessions are ended")
+        .done("the password is changed; other sessions are ended")?;
+    // Access tokens made before the change are denied from now on.
+    caller.renew().await
 }
 
 fn current(from_stdin: bool, context: &Context) -> Result<Secret, Failure> {

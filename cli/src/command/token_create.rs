@@ -23,7 +23,7 @@ json as `token` beside `permanent_token`, its record. Only its hash is kept.
 Examples:
   tessera token create purge-script --role Engineers --expires-in 30d
   TOKEN=$(tessera token create ci --audience cdn --allow-cidr 10.0.0.0/8)
-  tessera --output json token create ci --never | jq -r .permanent_token.id")]
+  (umask 077 && tessera --output json token create ci --never > token.json)")]
 pub(crate) struct CreateArgs {
     /// What to call it
     name: String,
