@@ -1,0 +1,73 @@
+//! `tessera admin ...`: accounts, users, roles and signing keys.
+
+use clap::Subcommand;
+use tessera_proto::v1::{
+    ListRolesRequest, ListSigningKeysRequest, admin_service_client::AdminServiceClient,
+};
+
+use super::{
+    account::{self, AccountCommand},
+    user::{self, UserCommand},
+};
+use crate::{context::Context, failure::Failure};
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum AdminCommand {
+    /// Accounts: the customers that tokens belong to
+    #[command(subcommand)]
+    Account(AccountCommand),
+    /// Users: the people who log in
+    #[command(subcommand)]
+    User(UserCommand),
+    /// Roles: named sets of scopes
+    #[command(subcommand)]
+    Role(RoleCommand),
+    /// Signing keys: what access tokens are signed with
+    #[command(subcommand)]
+    Key(KeyCommand),
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum RoleCommand {
+    /// List the role catalogue
+    List,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum KeyCommand {
+    /// List the public keys that access tokens verify by, the newest first
+    List,
+}
+
+pub(crate) async fn run(command: AdminCommand, context: &Context) -> Result<(), Failure> {
+    match command {
+        AdminCommand::Account(command) => account::run(command, context).await,
+        AdminCommand::User(command) => user::run(command, context).await,
+        AdminCommand::Role(RoleCommand::List) => roles(context).await,
+        AdminCommand::Key(KeyCommand::List) => keys(context).await,
+    }
+}
+
+async fn roles(context: &Context) -> Result<(), Failure> {
+    let file = context.session_file()?;
+    let answer = context
+        .caller(&file)?
+        .call(ListRolesRequest {}, async |channel, request| {
+            AdminServiceClient::new(channel).list_roles(request).await
+        })
+        .await?;
+    context.output.list(&answer.roles)
+}
+
+async fn keys(context: &Context) -> Result<(), Failure> {
+    let file = context.session_file()?;
+    let answer = context
+        .caller(&file)?
+        .call(ListSigningKeysRequest {}, async |channel, request| {
+            AdminServiceClient::new(channel)
+                .list_signing_keys(request)
+                .await
+        })
+        .await?;
+    context.output.list(&answer.signing_keys)
+}
