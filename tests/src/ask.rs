@@ -17,10 +17,7 @@ pub fn ask(token: &str) -> VerifyRequest {
 
 /// As [`ask`], content with a view as old as the staleness bound.
 pub fn ask_cached(token: &str) -> VerifyRequest {
-    VerifyRequest {
-        max_staleness: None,
-        ..ask(token)
-    }
+    VerifyRequest { max_staleness: None, ..ask(token) }
 }
 
 /// The principal, or why the token was denied.

@@ -24,8 +24,5 @@ pub async fn fetch(address: SocketAddr, path: &str) -> Answer {
     stream.read_to_string(&mut text).await.unwrap();
     let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
-    Answer {
-        status,
-        body: body.to_owned(),
-    }
+    Answer { status, body: body.to_owned() }
 }

@@ -20,22 +20,14 @@ impl Process {
     /// The log goes to `dir`, and is added to if `name` ran there before.
     pub fn start(name: &str, mut command: Command, dir: &Path) -> Self {
         let log = dir.join(format!("{name}.log"));
-        let out = File::options()
-            .create(true)
-            .append(true)
-            .open(&log)
-            .unwrap();
+        let out = File::options().create(true).append(true).open(&log).unwrap();
         let child = command
             .stdin(Stdio::null())
             .stdout(out.try_clone().unwrap())
             .stderr(out)
             .spawn()
             .unwrap_or_else(|e| panic!("{name} does not start: {e}"));
-        Self {
-            name: name.to_owned(),
-            child,
-            log,
-        }
+        Self { name: name.to_owned(), child, log }
     }
 
     /// Sends the signal of this name, such as `TERM`.
@@ -79,9 +71,7 @@ impl Drop for Process {
 /// A command with no environment but `PATH`.
 pub fn clean(program: &Path) -> Command {
     let mut command = Command::new(program);
-    command
-        .env_clear()
-        .env("PATH", std::env::var_os("PATH").unwrap_or_default());
+    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default());
     command
 }
 

@@ -39,18 +39,10 @@ impl Redis {
     async fn start_with(authority: Option<Authority>) -> Self {
         let dir = TempDir::new().unwrap();
         let address = port::free();
-        fs::write(
-            dir.path().join("redis.conf"),
-            configuration(address, authority.as_ref()),
-        )
-        .unwrap();
+        fs::write(dir.path().join("redis.conf"), configuration(address, authority.as_ref()))
+            .unwrap();
         let process = launch(dir.path());
-        let redis = Self {
-            dir,
-            address,
-            authority,
-            process,
-        };
+        let redis = Self { dir, address, authority, process };
         redis.wait().await;
         redis
     }
@@ -59,10 +51,7 @@ impl Redis {
         eventually("an answer of Redis", || async {
             match &self.authority {
                 // What is asked over TLS, the services ask.
-                Some(_) => tokio::net::TcpStream::connect(self.address)
-                    .await
-                    .ok()
-                    .map(drop),
+                Some(_) => tokio::net::TcpStream::connect(self.address).await.ok().map(drop),
                 None => {
                     let mut redis = self.try_connect().await?;
                     redis.ping::<String>().await.ok().map(drop)
@@ -74,11 +63,7 @@ impl Redis {
 
     /// The store URL of this server.
     pub fn url(&self) -> String {
-        let scheme = if self.authority.is_some() {
-            "rediss"
-        } else {
-            "redis"
-        };
+        let scheme = if self.authority.is_some() { "rediss" } else { "redis" };
         format!("{scheme}://:{PASSWORD}@{}/0", self.address)
     }
 
@@ -136,11 +121,7 @@ impl Redis {
         let keys: Vec<Vec<u8>> = redis.keys("*").await.unwrap();
         let mut bytes = Vec::new();
         for key in keys {
-            let kind: String = redis::cmd("TYPE")
-                .arg(&key)
-                .query_async(&mut redis)
-                .await
-                .unwrap();
+            let kind: String = redis::cmd("TYPE").arg(&key).query_async(&mut redis).await.unwrap();
             let mut read = redis::cmd(match kind.as_str() {
                 "string" => "GET",
                 "hash" => "HGETALL",

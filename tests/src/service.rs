@@ -28,10 +28,7 @@ pub struct Place {
 impl Place {
     /// Two ports that are free.
     pub fn free() -> Self {
-        Self {
-            grpc: port::free(),
-            http: port::free(),
-        }
+        Self { grpc: port::free(), http: port::free() }
     }
 }
 

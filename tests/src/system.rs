@@ -94,13 +94,7 @@ impl System {
         let mut services = vec![service::issuer(&url, self.issuer, &self.issuer_flags, dir)];
         for (number, place) in self.verifiers.iter().enumerate() {
             let name = format!("verifier-{number}");
-            services.push(service::verifier(
-                &name,
-                &url,
-                *place,
-                &self.verifier_flags,
-                dir,
-            ));
+            services.push(service::verifier(&name, &url, *place, &self.verifier_flags, dir));
         }
         let places = std::iter::once(&self.issuer).chain(&self.verifiers);
         for (process, place) in services.iter_mut().zip(places) {
@@ -116,9 +110,7 @@ impl System {
 
     /// Asks all services to end, and asserts that they do so in order: exit 0.
     pub async fn end(&mut self) {
-        self.services
-            .iter()
-            .for_each(|service| service.signal("TERM"));
+        self.services.iter().for_each(|service| service.signal("TERM"));
         for service in &mut self.services {
             assert_eq!(service.exit().await.code(), Some(0), "{}", service.log());
         }
@@ -169,10 +161,7 @@ impl System {
 
     /// A client of each verifier.
     pub fn verifiers(&self) -> Vec<Verifier> {
-        self.verifiers
-            .iter()
-            .map(|place| client::verifier(place.grpc))
-            .collect()
+        self.verifiers.iter().map(|place| client::verifier(place.grpc)).collect()
     }
 
     /// Asks every verifier the same; all must answer the same.
@@ -183,19 +172,13 @@ impl System {
             verdicts.push(ask::verdict(answer.into_inner()));
         }
         let first = verdicts.pop().unwrap();
-        assert!(
-            verdicts.iter().all(|verdict| *verdict == first),
-            "{first:?}, {verdicts:?}"
-        );
+        assert!(verdicts.iter().all(|verdict| *verdict == first), "{first:?}, {verdicts:?}");
         first
     }
 
     /// Logs a user in.
     pub async fn login(&self, username: &str, password: &str) -> LoginResponse {
-        let request = LoginRequest {
-            username: username.into(),
-            password: password.into(),
-        };
+        let request = LoginRequest { username: username.into(), password: password.into() };
         let mut issuer = self.issuer(&Credentials::none());
         issuer.login(request).await.expect("a session").into_inner()
     }
@@ -228,11 +211,7 @@ impl System {
             role: role.into(),
         };
         let mut administration = self.administration(&self.admin().await);
-        let made = administration
-            .create_user(request)
-            .await
-            .expect("a user")
-            .into_inner();
+        let made = administration.create_user(request).await.expect("a user").into_inner();
         let session = self.login(&username, &password).await;
         User {
             id: made.user.unwrap().id,
@@ -250,11 +229,7 @@ impl System {
         request: CreatePermanentTokenRequest,
     ) -> CreatePermanentTokenResponse {
         let mut issuer = self.issuer(credentials);
-        issuer
-            .create_permanent_token(request)
-            .await
-            .expect("a permanent token")
-            .into_inner()
+        issuer.create_permanent_token(request).await.expect("a permanent token").into_inner()
     }
 }
 
@@ -274,8 +249,5 @@ pub struct User {
 
 /// A request for a permanent token with this name, and nothing else.
 pub fn named(name: &str) -> CreatePermanentTokenRequest {
-    CreatePermanentTokenRequest {
-        name: name.into(),
-        ..CreatePermanentTokenRequest::default()
-    }
+    CreatePermanentTokenRequest { name: name.into(), ..CreatePermanentTokenRequest::default() }
 }

@@ -22,35 +22,14 @@ impl Authority {
         let make = |name: &str, more: &[&str]| {
             let mut openssl = clean(Path::new("openssl"));
             openssl.current_dir(dir.path());
-            openssl.args([
-                "req",
-                "-config",
-                "openssl.cnf",
-                "-x509",
-                "-days",
-                "2",
-                "-nodes",
-            ]);
+            openssl.args(["req", "-config", "openssl.cnf", "-x509", "-days", "2", "-nodes"]);
             openssl.args(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
-            openssl.args([
-                "-subj",
-                &format!("/CN={name} of the tests"),
-                "-extensions",
-                name,
-            ]);
-            openssl.args([
-                "-keyout",
-                &format!("{name}.key"),
-                "-out",
-                &format!("{name}.pem"),
-            ]);
+            openssl.args(["-subj", &format!("/CN={name} of the tests"), "-extensions", name]);
+            openssl.args(["-keyout", &format!("{name}.key"), "-out", &format!("{name}.pem")]);
             succeed(openssl.args(more));
         };
         make("authority", &[]);
-        make(
-            "server",
-            &["-CA", "authority.pem", "-CAkey", "authority.key"],
-        );
+        make("server", &["-CA", "authority.pem", "-CAkey", "authority.key"]);
         Self { dir }
     }
 

@@ -25,17 +25,12 @@ pub fn venv(program: &str) -> Command {
 /// Node, with the script `name` of `tests/clients`, in the folder of its modules.
 pub fn node(name: &str) -> Command {
     let modules = repository().join(".tools/node");
-    assert!(
-        modules.join("node_modules/jose").exists(),
-        "the Node modules are missing: run ./test"
-    );
+    assert!(modules.join("node_modules/jose").exists(), "the Node modules are missing: run ./test");
     let script = std::fs::read_to_string(clients().join(name)).unwrap();
     let mut command = clean(Path::new("node"));
     // A module looks for others beside itself, and text given by hand in the
     // present folder: that is how a script outside `.tools` finds them.
-    command
-        .current_dir(modules)
-        .args(["--input-type=module", "--eval", &script, "--"]);
+    command.current_dir(modules).args(["--input-type=module", "--eval", &script, "--"]);
     command
 }
 
@@ -63,9 +58,7 @@ pub fn succeed(command: &mut Command) -> String {
 
 /// Runs a command to its end.
 pub fn run(command: &mut Command) -> Output {
-    command
-        .output()
-        .unwrap_or_else(|e| panic!("{:?}: {e}", command.get_program()))
+    command.output().unwrap_or_else(|e| panic!("{:?}: {e}", command.get_program()))
 }
 
 /// The bytes of all files under `dir`, one after the other.

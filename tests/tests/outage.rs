@@ -24,9 +24,7 @@ async fn look(
     question: VerifyRequest,
 ) -> Result<String, Option<DenialReason>> {
     match verifier.clone().verify(question).await {
-        Ok(answer) => verdict(answer.into_inner())
-            .map(|principal| principal.name)
-            .map_err(Some),
+        Ok(answer) => verdict(answer.into_inner()).map(|principal| principal.name).map_err(Some),
         Err(status) => {
             assert_eq!(status.code(), Code::Unavailable, "{status:?}");
             assert_eq!(reason_of(&status), ErrorReason::StoreUnavailable);
@@ -64,14 +62,8 @@ async fn watch_the_recovery(system: &System, token: &str) {
 }
 
 async fn in_every_cache(system: &System) -> String {
-    let token = system
-        .permanent(&system.admin().await, named("cached"))
-        .await
-        .token;
-    system
-        .verdict(ask_cached(&token))
-        .await
-        .expect("good, and now in the cache");
+    let token = system.permanent(&system.admin().await, named("cached")).await.token;
+    system.verdict(ask_cached(&token)).await.expect("good, and now in the cache");
     token
 }
 
@@ -79,37 +71,20 @@ async fn in_every_cache(system: &System) -> String {
 async fn a_killed_store_is_unavailable_and_never_a_denial() {
     let mut system = Backend::Redis.start().await;
     let token = in_every_cache(&system).await;
-    let never_seen = system
-        .permanent(&system.admin().await, named("in no cache"))
-        .await
-        .token;
+    let never_seen = system.permanent(&system.admin().await, named("in no cache")).await.token;
     let session = system.admin_session().await;
-    system
-        .verdict(ask_cached(&session.access_token))
-        .await
-        .unwrap();
+    system.verdict(ask_cached(&session.access_token)).await.unwrap();
     system.redis().kill9().await;
 
     watch_the_outage(&system, &token).await;
     watch_the_outage(&system, &session.access_token).await;
     for verifier in system.verifiers() {
         for token in [&token, &never_seen, &session.access_token] {
-            assert_eq!(
-                look(&verifier, ask(token)).await,
-                Err(None),
-                "a forced read"
-            );
-            assert_eq!(
-                look(&verifier, ask_cached(token)).await,
-                Err(None),
-                "no read at all"
-            );
+            assert_eq!(look(&verifier, ask(token)).await, Err(None), "a forced read");
+            assert_eq!(look(&verifier, ask_cached(token)).await, Err(None), "no read at all");
         }
         let requests = vec![ask(&token), ask("nonsense")];
-        let whole = verifier
-            .clone()
-            .batch_verify(BatchVerifyRequest { requests })
-            .await;
+        let whole = verifier.clone().batch_verify(BatchVerifyRequest { requests }).await;
         assert_refused(whole, Code::Unavailable, ErrorReason::StoreUnavailable);
     }
     let mut issuer = system.issuer(&Credentials::bearer(&session.access_token));
@@ -147,19 +122,14 @@ async fn a_revocation_right_after_an_outage_is_seen_within_the_bound() {
     watch_the_outage(&system, &token).await;
     system.redis().restart().await;
     let admin = eventually("a login", || async {
-        let request = LoginRequest {
-            username: "admin".into(),
-            password: service::ADMIN_PASSWORD.into(),
-        };
+        let request =
+            LoginRequest { username: "admin".into(), password: service::ADMIN_PASSWORD.into() };
         let mut issuer = system.issuer(&Credentials::none());
         Some(issuer.login(request).await.ok()?.into_inner().access_token)
     })
     .await;
     let mut issuer = system.issuer(&Credentials::bearer(&admin));
-    issuer
-        .revoke_permanent_token(RevokePermanentTokenRequest { id })
-        .await
-        .unwrap();
+    issuer.revoke_permanent_token(RevokePermanentTokenRequest { id }).await.unwrap();
     for verifier in system.verifiers() {
         within(STALENESS_BOUND, "the denial", || async {
             let answer = look(&verifier, ask_cached(&token)).await;
@@ -180,20 +150,13 @@ async fn services_that_start_without_a_store_wait_for_it() {
     let mut verifier = service::verifier("verifier", &url, verifier_place, &[], dir.path());
     for process in [&mut issuer, &mut verifier] {
         eventually("a report about the store", || {
-            assert!(
-                process.ended().is_none(),
-                "no crash loop:\n{}",
-                process.log()
-            );
+            assert!(process.ended().is_none(), "no crash loop:\n{}", process.log());
             std::future::ready(process.log().to_lowercase().contains("store").then_some(()))
         })
         .await;
     }
     for place in [issuer_place, verifier_place] {
-        assert_ne!(
-            service::health(place.grpc).await,
-            Some(ServingStatus::Serving)
-        );
+        assert_ne!(service::health(place.grpc).await, Some(ServingStatus::Serving));
     }
     redis.restart().await;
     service::serving(&mut issuer, issuer_place.grpc).await;
@@ -207,17 +170,12 @@ async fn what_was_acknowledged_survives_kill_9_of_every_process() {
     let mut issuer = system.issuer(&admin);
     let (mut kept, mut ended) = (HashSet::new(), HashSet::new());
     for number in 0..20 {
-        let made = system
-            .permanent(&admin, named(&format!("token {number}")))
-            .await;
+        let made = system.permanent(&admin, named(&format!("token {number}"))).await;
         if number % 2 == 0 {
             kept.insert(made.token);
         } else {
             let id = made.permanent_token.unwrap().id;
-            issuer
-                .revoke_permanent_token(RevokePermanentTokenRequest { id })
-                .await
-                .unwrap();
+            issuer.revoke_permanent_token(RevokePermanentTokenRequest { id }).await.unwrap();
             ended.insert(made.token);
         }
     }
@@ -226,10 +184,7 @@ async fn what_was_acknowledged_survives_kill_9_of_every_process() {
     system.redis().restart().await;
     system.begin().await;
     for token in &kept {
-        system
-            .verdict(ask(token))
-            .await
-            .expect("a token that was acknowledged");
+        system.verdict(ask(token)).await.expect("a token that was acknowledged");
     }
     for token in &ended {
         assert_eq!(system.verdict(ask(token)).await, Err(DenialReason::Revoked));

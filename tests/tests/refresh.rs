@@ -24,13 +24,8 @@ on_every_backend!(
 );
 
 async fn refresh(issuer: &mut Issuer, token: &str) -> Result<RefreshResponse, Status> {
-    let request = RefreshRequest {
-        refresh_token: token.to_owned(),
-    };
-    issuer
-        .refresh(request)
-        .await
-        .map(tonic::Response::into_inner)
+    let request = RefreshRequest { refresh_token: token.to_owned() };
+    issuer.refresh(request).await.map(tonic::Response::into_inner)
 }
 
 async fn a_hundred_concurrent_refreshes_of_one_token_get_one_successor(backend: Backend) {
@@ -42,24 +37,14 @@ async fn a_hundred_concurrent_refreshes_of_one_token_get_one_successor(backend: 
         let (mut issuer, token) = (issuer.clone(), session.refresh_token.clone());
         calls.spawn(async move { refresh(&mut issuer, &token).await });
     }
-    let pairs: Vec<_> = calls
-        .join_all()
-        .await
-        .into_iter()
-        .map(Result::unwrap)
-        .collect();
+    let pairs: Vec<_> = calls.join_all().await.into_iter().map(Result::unwrap).collect();
     let successors: HashSet<_> = pairs.iter().map(|pair| &pair.refresh_token).collect();
     assert_eq!(successors.len(), 1);
     for pair in pairs.iter().take(3) {
-        system
-            .verdict(ask(&pair.access_token))
-            .await
-            .expect("each pair's access token is good");
+        system.verdict(ask(&pair.access_token)).await.expect("each pair's access token is good");
     }
     let mut issuer = issuer;
-    refresh(&mut issuer, &pairs[0].refresh_token)
-        .await
-        .expect("the successor is good");
+    refresh(&mut issuer, &pairs[0].refresh_token).await.expect("the successor is good");
 }
 
 async fn a_retry_inside_the_grace_gets_the_same_successor(backend: Backend) {
@@ -96,11 +81,7 @@ async fn reuse_after_the_grace_ends_the_whole_session(backend: Backend) {
     assert_eq!(reason_of(&reused), ErrorReason::RefreshTokenReused);
 
     let ended = refresh(&mut issuer, &successor.refresh_token).await;
-    assert_refused(
-        ended,
-        Code::Unauthenticated,
-        ErrorReason::RefreshTokenInvalid,
-    );
+    assert_refused(ended, Code::Unauthenticated, ErrorReason::RefreshTokenInvalid);
     for token in [&session.access_token, &successor.access_token] {
         assert_eq!(system.verdict(ask(token)).await, Err(DenialReason::Revoked));
     }
@@ -113,16 +94,10 @@ async fn reuse_with_no_grace_ends_the_whole_session_at_once(backend: Backend) {
     let mut issuer = system.issuer(&Credentials::none());
     let successor = refresh(&mut issuer, &session.refresh_token).await.unwrap();
     let reused = refresh(&mut issuer, &session.refresh_token).await;
-    assert_refused(
-        reused,
-        Code::Unauthenticated,
-        ErrorReason::RefreshTokenReused,
-    );
+    assert_refused(reused, Code::Unauthenticated, ErrorReason::RefreshTokenReused);
     let denied = system.verdict(ask(&successor.access_token)).await;
     assert_eq!(denied, Err(DenialReason::Revoked));
-    refresh(&mut issuer, &other.refresh_token)
-        .await
-        .expect("the user's other session lives on");
+    refresh(&mut issuer, &other.refresh_token).await.expect("the user's other session lives on");
 }
 
 async fn a_token_two_steps_back_is_reuse_even_inside_the_grace(backend: Backend) {
@@ -132,17 +107,9 @@ async fn a_token_two_steps_back_is_reuse_even_inside_the_grace(backend: Backend)
     let second = refresh(&mut issuer, &session.refresh_token).await.unwrap();
     let third = refresh(&mut issuer, &second.refresh_token).await.unwrap();
     let reused = refresh(&mut issuer, &session.refresh_token).await;
-    assert_refused(
-        reused,
-        Code::Unauthenticated,
-        ErrorReason::RefreshTokenReused,
-    );
+    assert_refused(reused, Code::Unauthenticated, ErrorReason::RefreshTokenReused);
     let ended = refresh(&mut issuer, &third.refresh_token).await;
-    assert_refused(
-        ended,
-        Code::Unauthenticated,
-        ErrorReason::RefreshTokenInvalid,
-    );
+    assert_refused(ended, Code::Unauthenticated, ErrorReason::RefreshTokenInvalid);
 }
 
 async fn a_changed_refresh_token_is_refused_and_ends_nothing(backend: Backend) {
@@ -152,19 +119,9 @@ async fn a_changed_refresh_token_is_refused_and_ends_nothing(backend: Backend) {
     let mut changed = session.refresh_token.clone();
     let last = changed.pop().unwrap();
     changed.push(if last == 'a' { 'b' } else { 'a' });
-    for token in [
-        changed.as_str(),
-        "no token at all",
-        session.access_token.as_str(),
-    ] {
+    for token in [changed.as_str(), "no token at all", session.access_token.as_str()] {
         let refused = refresh(&mut issuer, token).await;
-        assert_refused(
-            refused,
-            Code::Unauthenticated,
-            ErrorReason::RefreshTokenInvalid,
-        );
+        assert_refused(refused, Code::Unauthenticated, ErrorReason::RefreshTokenInvalid);
     }
-    refresh(&mut issuer, &session.refresh_token)
-        .await
-        .expect("the session lives on");
+    refresh(&mut issuer, &session.refresh_token).await.expect("the session lives on");
 }
