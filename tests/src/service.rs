@@ -83,16 +83,18 @@ pub fn up(data: &Path, issuer: Place, verifier: Place, flags: &[String], dir: &P
 /// # Panics
 /// When `process` ends before that.
 pub async fn serving(process: &mut Process, address: SocketAddr) {
-    let health = HealthClient::new(client::channel(address));
     eventually("SERVING", || {
         if let Some(status) = process.ended() {
             panic!("ended before it served, {status}:\n{}", process.log());
         }
-        let mut health = health.clone();
-        async move {
-            let answer = health.check(HealthCheckRequest::default()).await.ok()?;
-            (answer.into_inner().status() == ServingStatus::Serving).then_some(())
-        }
+        async move { (health(address).await == Some(ServingStatus::Serving)).then_some(()) }
     })
     .await;
+}
+
+/// What `grpc.health.v1` at `address` says of the whole server; `None`: no answer.
+pub async fn health(address: SocketAddr) -> Option<ServingStatus> {
+    let mut health = HealthClient::new(client::channel(address));
+    let answer = health.check(HealthCheckRequest::default()).await.ok()?;
+    Some(answer.into_inner().status())
 }

@@ -103,6 +103,11 @@ impl System {
         self.services = services;
     }
 
+    /// Replaces the issuer's flags, from the next [`Self::begin`] on.
+    pub fn set_issuer_flags(&mut self, flags: &[&str]) {
+        self.issuer_flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+    }
+
     /// Asks all services to end, and asserts that they do so in order: exit 0.
     pub async fn end(&mut self) {
         self.services.iter().for_each(|service| service.signal("TERM"));
