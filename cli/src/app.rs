@@ -46,11 +46,7 @@ enum Command {
     #[command(disable_help_flag = true)]
     Up {
         /// See `tessera up --help`
-        #[arg(
-            trailing_var_arg = true,
-            allow_hyphen_values = true,
-            value_name = "OPTIONS"
-        )]
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
         args: Vec<OsString>,
     },
     #[command(flatten)]
@@ -201,10 +197,7 @@ mod tests {
     #[test]
     fn no_option_takes_a_secret() {
         fn check(command: &clap::Command) {
-            for argument in command
-                .get_arguments()
-                .filter(|it| it.get_action().takes_values())
-            {
+            for argument in command.get_arguments().filter(|it| it.get_action().takes_values()) {
                 let name = argument.get_id().as_str();
                 let secret =
                     name == "token" || name.contains("password") || name.contains("secret");

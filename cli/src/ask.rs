@@ -37,10 +37,8 @@ pub(crate) fn variable(env: &Env, name: &'static str) -> Result<Option<Secret>, 
 /// # Errors
 /// The file can't be read, is no text, or is empty.
 pub(crate) fn file_content(path: &Path) -> Result<Secret, Failure> {
-    let text = fs::read_to_string(path).map_err(|source| Failure::File {
-        path: path.to_owned(),
-        source,
-    })?;
+    let text = fs::read_to_string(path)
+        .map_err(|source| Failure::File { path: path.to_owned(), source })?;
     not_empty(without_line_end(text), &path.display().to_string())
 }
 
@@ -50,10 +48,7 @@ pub(crate) fn file_content(path: &Path) -> Result<Secret, Failure> {
 /// It can't be read, or is empty.
 pub(crate) fn input_line(what: &'static str) -> Result<Secret, Failure> {
     let mut line = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut line)
-        .map_err(|error| Failure::Input(what, error))?;
+    io::stdin().lock().read_line(&mut line).map_err(|error| Failure::Input(what, error))?;
     not_empty(without_line_end(line), what)
 }
 
@@ -89,11 +84,7 @@ pub(crate) fn line_or_prompt(what: &'static str) -> Result<Secret, Failure> {
 pub(crate) fn prompt_twice(what: &'static str, instead: &'static str) -> Result<Secret, Failure> {
     let first = prompt(what, instead)?;
     let second = prompt("The same again", instead)?;
-    if first.expose() == second.expose() {
-        Ok(first)
-    } else {
-        Err(Failure::Differ)
-    }
+    if first.expose() == second.expose() { Ok(first) } else { Err(Failure::Differ) }
 }
 
 fn not_empty(text: String, what: &str) -> Result<Secret, Failure> {
@@ -120,10 +111,8 @@ mod tests {
     use super::*;
 
     fn env(pairs: &[(&str, &str)]) -> Box<Env> {
-        let map: HashMap<String, OsString> = pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), OsString::from(value)))
-            .collect();
+        let map: HashMap<String, OsString> =
+            pairs.iter().map(|(name, value)| ((*name).to_owned(), OsString::from(value))).collect();
         Box::new(move |name| map.get(name).cloned())
     }
 
@@ -139,10 +128,7 @@ mod tests {
         let path = dir.path().join("secret");
         fs::write(&path, "two words \r\n").unwrap();
         let env = env(&[("P_FILE", path.to_str().unwrap())]);
-        assert_eq!(
-            variable(&*env, "P").unwrap().unwrap().expose(),
-            "two words "
-        );
+        assert_eq!(variable(&*env, "P").unwrap().unwrap().expose(), "two words ");
     }
 
     #[test]

@@ -99,9 +99,7 @@ impl Caller<'_> {
         if self.clock.now() >= session.refresh_expires_at {
             return Err(Failure::SessionOver(session.refresh_expires_at));
         }
-        let request = RefreshRequest {
-            refresh_token: session.refresh_token.expose().to_owned(),
-        };
+        let request = RefreshRequest { refresh_token: session.refresh_token.expose().to_owned() };
         let answer = self
             .issuer
             .call(Request::new(request), async |channel, request| {

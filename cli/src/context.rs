@@ -33,13 +33,7 @@ pub(crate) struct Global {
     verifier: Option<String>,
 
     /// Tables for people, or JSON for programs
-    #[arg(
-        long,
-        global = true,
-        env = "TESSERA_OUTPUT",
-        value_enum,
-        default_value_t
-    )]
+    #[arg(long, global = true, env = "TESSERA_OUTPUT", value_enum, default_value_t)]
     output: Format,
 
     /// Authorities (PEM) that https URLs are checked against, in place of the system's
@@ -69,11 +63,7 @@ impl Context {
         global.verifier.take_if(|url| url.is_empty());
         global.ca_file.take_if(empty);
         global.session_file.take_if(empty);
-        Self {
-            output: Output::new(global.output),
-            env,
-            global,
-        }
+        Self { output: Output::new(global.output), env, global }
     }
 
     /// The present instant.
@@ -121,12 +111,7 @@ impl Context {
             Credentials::Permanent(_) => asked.unwrap_or(DEFAULT_ISSUER).to_owned(),
             Credentials::Session => session_issuer(asked, file)?,
         };
-        Ok(Caller {
-            issuer: self.issuer_at(&url)?,
-            credentials,
-            file,
-            clock: &SystemClock,
-        })
+        Ok(Caller { issuer: self.issuer_at(&url)?, credentials, file, clock: &SystemClock })
     }
 
     /// The verifier.
@@ -174,10 +159,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("session.json");
         let file = SessionFile::new(Some(path), &|_| None).unwrap();
-        assert!(matches!(
-            session_issuer(None, &file),
-            Err(Failure::NotLoggedIn)
-        ));
+        assert!(matches!(session_issuer(None, &file), Err(Failure::NotLoggedIn)));
         file.save(&Session {
             issuer: "http://home:1".into(),
             access_token: Secret::new("a".into()),

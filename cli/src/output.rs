@@ -85,10 +85,7 @@ impl Output {
             Format::Json => pretty(&fields)?,
         };
         // Here a broken pipe matters: the secret went nowhere.
-        write(&shown).map_err(|source| Failure::Undelivered {
-            what: what.to_owned(),
-            source,
-        })?;
+        write(&shown).map_err(|source| Failure::Undelivered { what: what.to_owned(), source })?;
         self.note(note);
         Ok(())
     }
@@ -171,9 +168,7 @@ fn rendered(mut table: Table) -> String {
 
 fn plain() -> Table {
     let mut table = Table::new();
-    table
-        .load_style(presets::NOTHING)
-        .set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table
 }
 
@@ -203,28 +198,15 @@ mod tests {
     #[test]
     fn a_list_has_a_header_and_a_line_for_each_record() {
         let shown = lines(&[Sample(1, "clay"), Sample(20, "bone")]);
-        let words: Vec<Vec<&str>> = shown
-            .lines()
-            .map(|l| l.split_whitespace().collect())
-            .collect();
-        assert_eq!(
-            words,
-            [
-                vec!["ID", "MADE", "OF"],
-                vec!["1", "clay"],
-                vec!["20", "bone"]
-            ]
-        );
+        let words: Vec<Vec<&str>> = shown.lines().map(|l| l.split_whitespace().collect()).collect();
+        assert_eq!(words, [vec!["ID", "MADE", "OF"], vec!["1", "clay"], vec!["20", "bone"]]);
     }
 
     #[test]
     fn details_show_every_field() {
         let shown = details(&Sample(1, "clay").fields());
         assert_eq!(shown.lines().count(), 3);
-        assert!(
-            shown.contains("disabled") && shown.contains("no"),
-            "{shown}"
-        );
+        assert!(shown.contains("disabled") && shown.contains("no"), "{shown}");
     }
 
     #[test]

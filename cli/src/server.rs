@@ -46,10 +46,8 @@ impl Server {
                 .map_err(|error| Failure::Tls(url.to_owned(), error))?,
             _ => return Err(Failure::Url(flag)),
         };
-        let channel = endpoint
-            .connect_timeout(CONNECT_DEADLINE)
-            .timeout(CALL_DEADLINE)
-            .connect_lazy();
+        let channel =
+            endpoint.connect_timeout(CONNECT_DEADLINE).timeout(CALL_DEADLINE).connect_lazy();
         let url = url.to_owned();
         Ok(Self { url, channel })
     }
@@ -66,10 +64,7 @@ impl Server {
         request.set_timeout(CALL_DEADLINE);
         match rpc(self.channel.clone(), request).await {
             Ok(answer) => Ok(answer.into_inner()),
-            Err(status) => Err(Failure::Rpc {
-                server: self.url.clone(),
-                status: Box::new(status),
-            }),
+            Err(status) => Err(Failure::Rpc { server: self.url.clone(), status: Box::new(status) }),
         }
     }
 }
@@ -78,10 +73,7 @@ fn tls(ca_file: Option<&Path>) -> Result<ClientTlsConfig, Failure> {
     let Some(path) = ca_file else {
         return Ok(ClientTlsConfig::new().with_native_roots());
     };
-    let pem = fs::read(path).map_err(|source| Failure::File {
-        path: path.to_owned(),
-        source,
-    })?;
+    let pem = fs::read(path).map_err(|source| Failure::File { path: path.to_owned(), source })?;
     Ok(ClientTlsConfig::new().ca_certificate(Certificate::from_pem(pem)))
 }
 
@@ -91,21 +83,10 @@ mod tests {
 
     #[tokio::test]
     async fn only_http_and_https_urls_without_a_user_name_a_service() {
-        for url in [
-            "http://127.0.0.1:1",
-            "http://issuer:50051",
-            "http://[::1]:1",
-        ] {
+        for url in ["http://127.0.0.1:1", "http://issuer:50051", "http://[::1]:1"] {
             assert!(Server::new(url, None, "--issuer").is_ok(), "{url}");
         }
-        for url in [
-            "",
-            "issuer:50051",
-            "ftp://x",
-            "http://user:pw@x",
-            "/x",
-            "http://",
-        ] {
+        for url in ["", "issuer:50051", "ftp://x", "http://user:pw@x", "/x", "http://"] {
             let refused = Server::new(url, None, "--issuer");
             assert!(matches!(refused, Err(Failure::Url("--issuer"))), "{url}");
         }

@@ -72,9 +72,7 @@ impl SessionFile {
             return Err(Failure::OpenToOthers { path, mode });
         }
         let text = io::read_to_string(file).map_err(|error| self.failed(error))?;
-        Stored::parse(&text)
-            .map(Some)
-            .ok_or_else(|| Failure::NotASession(self.0.clone()))
+        Stored::parse(&text).map(Some).ok_or_else(|| Failure::NotASession(self.0.clone()))
     }
 
     /// Puts `session` in the file's place, whole or not at all.
@@ -254,10 +252,7 @@ mod tests {
         file.save(&session("a")).unwrap();
         fs::set_permissions(file.path(), fs::Permissions::from_mode(0o640)).unwrap();
         let refused = file.load();
-        assert!(matches!(
-            refused,
-            Err(Failure::OpenToOthers { mode: 0o640, .. })
-        ));
+        assert!(matches!(refused, Err(Failure::OpenToOthers { mode: 0o640, .. })));
     }
 
     #[test]
@@ -274,10 +269,7 @@ mod tests {
     #[test]
     fn debug_shows_no_token() {
         let shown = format!("{:?}", session("access-secret"));
-        assert!(
-            shown.contains("127.0.0.1") && !shown.contains("-secret"),
-            "{shown}"
-        );
+        assert!(shown.contains("127.0.0.1") && !shown.contains("-secret"), "{shown}");
     }
 
     #[test]
@@ -294,9 +286,6 @@ mod tests {
         let home = Path::new("/home/x/.config/tessera/session.json");
         assert_eq!(path("relative"), home);
         assert_eq!(path(""), home);
-        assert!(matches!(
-            SessionFile::new(None, &|_| None),
-            Err(Failure::NoHome)
-        ));
+        assert!(matches!(SessionFile::new(None, &|_| None), Err(Failure::NoHome)));
     }
 }

@@ -70,9 +70,7 @@ fn split_while(text: &str, wanted: impl Fn(char) -> bool) -> (&str, &str) {
 pub(crate) fn instant(text: &str) -> Result<Timestamp, WhenError> {
     let time = OffsetDateTime::parse(text, &Rfc3339).map_err(|_| WhenError::Time)?;
     let millis = time.unix_timestamp_nanos().div_euclid(1_000_000);
-    i64::try_from(millis)
-        .map(Timestamp::from_millis)
-        .map_err(|_| WhenError::Time)
+    i64::try_from(millis).map(Timestamp::from_millis).map_err(|_| WhenError::Time)
 }
 
 /// An instant, or how far from now it is.
@@ -105,10 +103,7 @@ pub(crate) fn moment(text: &str) -> Result<Moment, WhenError> {
 /// The instant for the wire.
 pub(crate) fn to_wire(instant: Timestamp) -> Wire {
     let nanos = instant.millis().rem_euclid(1000) * 1_000_000;
-    Wire {
-        seconds: instant.seconds(),
-        nanos: i32::try_from(nanos).unwrap_or_default(),
-    }
+    Wire { seconds: instant.seconds(), nanos: i32::try_from(nanos).unwrap_or_default() }
 }
 
 /// The instant from the wire; finer than a millisecond is cut off.
@@ -136,10 +131,7 @@ pub(crate) fn exact(wire: &Wire) -> String {
 
 /// RFC 3339, in UTC, to the second: for people.
 pub(crate) fn brief(wire: &Wire) -> String {
-    exact(&Wire {
-        seconds: wire.seconds,
-        nanos: 0,
-    })
+    exact(&Wire { seconds: wire.seconds, nanos: 0 })
 }
 
 #[cfg(test)]
@@ -182,10 +174,7 @@ mod tests {
     fn a_moment_is_a_time_or_a_duration_from_now() {
         let now = Timestamp::from_millis(5000);
         assert_eq!(moment("1s").map(|m| m.instant(now).millis()), Ok(6000));
-        assert_eq!(
-            moment("1970-01-01T00:00:09Z").map(|m| m.instant(now).millis()),
-            Ok(9000)
-        );
+        assert_eq!(moment("1970-01-01T00:00:09Z").map(|m| m.instant(now).millis()), Ok(9000));
         assert_eq!(moment("soon"), Err(WhenError::Moment));
     }
 

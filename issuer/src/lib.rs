@@ -79,8 +79,18 @@ pub enum IssuerError {
     Serve(#[from] ServeError),
 }
 
-/// Serves until `shutdown`, then drains. `announce` is told of the first
-/// administrator when this issuer makes it. A store out of reach is waited for:
+impl IssuerError {
+    /// What the process exits with.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::Setting { .. } => tessera_shared::config::USAGE,
+            Self::Internal(_) | Self::Serve(_) => 1,
+        }
+    }
+}
+
+/// Serves until `shutdown`, then drains. `ready` is called once it serves, with the
+/// first administrator if this issuer made it. A store out of reach is waited for:
 /// until it is reached, health says NOT_SERVING and calls fail with UNAVAILABLE.
 ///
 /// # Errors
@@ -89,7 +99,7 @@ pub async fn run(
     config: &IssuerConfig,
     store: Arc<dyn StoreWriter>,
     listeners: Listeners,
-    announce: impl FnOnce(FirstAdministrator) + Send + 'static,
+    ready: impl FnOnce(Option<FirstAdministrator>) + Send + 'static,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), IssuerError> {
     tessera_shared::jwt::provider::install();
@@ -102,7 +112,7 @@ pub async fn run(
         .add_service(AdminServiceServer::new(AdminApi(core.clone())))
         .add_service(health_service);
     let router = tessera_serve::with_reflection(router)?;
-    let background = tokio::spawn(prepare(core.clone(), first, announce, health.clone()));
+    let background = tokio::spawn(prepare(core.clone(), first, ready, health.clone()));
     let (stop, stopped) = watch::channel(());
     let until = |mut stopped: watch::Receiver<()>| async move {
         let _ = stopped.changed().await;
@@ -125,7 +135,7 @@ pub async fn run(
 async fn prepare(
     core: Arc<Core>,
     first: FirstStart,
-    announce: impl FnOnce(FirstAdministrator) + Send,
+    ready: impl FnOnce(Option<FirstAdministrator>) + Send,
     health: HealthReporter,
 ) {
     let made = loop {
@@ -137,10 +147,8 @@ async fn prepare(
             }
         }
     };
-    if let Some(made) = made {
-        announce(made);
-    }
     report(&health, true).await;
+    ready(made);
     tracing::info!("the issuer is ready");
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     loop {

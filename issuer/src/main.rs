@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use tessera_issuer::{FirstAdministrator, IssuerError, run};
+use tessera_issuer::{FirstAdministrator, run};
 use tessera_serve::{Listeners, asked_to_stop};
 use tessera_shared::{
     config::IssuerConfig,
@@ -33,7 +33,7 @@ async fn serve(config: IssuerConfig) -> Result<(), (u8, String)> {
     let bad_setting = |error: &dyn std::error::Error| (64, error.to_string());
     let failed = |error: &dyn std::error::Error| (1, error.to_string());
     telemetry::init(&config.log).map_err(|e| bad_setting(&e))?;
-    let url = StoreUrl::parse(&config.store).map_err(|e| bad_setting(&e))?;
+    let url = StoreUrl::parse(&config.store).map_err(|e| (64, format!("--store: {e}")))?;
     let options = StoreOptions {
         ca_file: config.store_ca_file.clone(),
         password: config.store_password.as_ref().map(|p| p.expose().to_owned()),
@@ -41,9 +41,7 @@ async fn serve(config: IssuerConfig) -> Result<(), (u8, String)> {
     let store = store::open(&url, options).map_err(|e| bad_setting(&e))?;
     let listeners = Listeners::bind(config.listen, config.http_listen).await;
     let listeners = listeners.map_err(|e| failed(&e))?;
-    let announce = |first: FirstAdministrator| first.show();
-    run(&config, store, listeners, announce, asked_to_stop()).await.map_err(|error| match error {
-        IssuerError::Setting { .. } => bad_setting(&error),
-        other => failed(&other),
-    })
+    let ready = |first: Option<FirstAdministrator>| first.iter().for_each(FirstAdministrator::show);
+    let served = run(&config, store, listeners, ready, asked_to_stop()).await;
+    served.map_err(|error| (error.exit_code(), error.to_string()))
 }

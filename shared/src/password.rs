@@ -122,8 +122,11 @@ fn check_now(password: &[u8], phc: &str) -> Result<bool, PasswordError> {
     Ok(derived.as_slice().ct_eq(&hash).into())
 }
 
+/// Memory in KiB, passes, lanes, salt, hash.
+type Parsed = (u32, u32, u32, Vec<u8>, Vec<u8>);
+
 /// Reads the parameters from the string itself, so that they can be raised later.
-fn parse(phc: &str) -> Option<(u32, u32, u32, Vec<u8>, Vec<u8>)> {
+fn parse(phc: &str) -> Option<Parsed> {
     let rest = phc.strip_prefix("$argon2id$v=19$m=")?;
     let mut parts = rest.split('$');
     let mut numbers = parts.next()?.split(',');

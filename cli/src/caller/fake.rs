@@ -30,10 +30,7 @@ impl Fake {
     /// Serves, and answers its URL. It looks whether `session_file` holds the token
     /// that a call comes with.
     pub(super) fn serve(session_file: PathBuf) -> (Self, String) {
-        let fake = Self {
-            refreshes: Arc::default(),
-            session_file,
-        };
+        let fake = Self { refreshes: Arc::default(), session_file };
         let incoming = TcpIncoming::bind("127.0.0.1:0".parse().unwrap()).unwrap();
         let url = format!("http://{}", incoming.local_addr().unwrap());
         let service = IssuerServiceServer::new(fake.clone());
@@ -82,10 +79,7 @@ impl IssuerService for Fake {
             assert!(saved.contains(token), "used before it was saved");
         }
         Ok(Response::new(v1::WhoAmIResponse {
-            principal: Some(v1::Principal {
-                name: authorization,
-                ..v1::Principal::default()
-            }),
+            principal: Some(v1::Principal { name: authorization, ..v1::Principal::default() }),
         }))
     }
 

@@ -27,13 +27,7 @@ impl Scene {
         })
         .unwrap();
         let clock = ManualClock::at(Timestamp::from_millis(1_000_000));
-        Self {
-            _dir: dir,
-            fake,
-            url,
-            file,
-            clock,
-        }
+        Self { _dir: dir, fake, url, file, clock }
     }
 
     async fn whoami_with(&self, credentials: Credentials) -> Result<String, Failure> {
@@ -106,20 +100,14 @@ async fn a_refused_refresh_is_reported_with_no_token_in_it() {
     let failure = scene.whoami().await.unwrap_err();
     assert!(failure.is_unauthenticated());
     let text = format!("{failure} {failure:?}");
-    assert!(
-        text.contains("REFRESH_TOKEN_REUSED") && !text.contains("stolen"),
-        "{text}"
-    );
+    assert!(text.contains("REFRESH_TOKEN_REUSED") && !text.contains("stolen"), "{text}");
 }
 
 #[tokio::test]
 async fn a_permanent_token_goes_as_an_api_key() {
     let scene = Scene::new(0, 0);
     let token = Credentials::Permanent(Secret::new("tessera_1_x".into()));
-    assert_eq!(
-        scene.whoami_with(token).await.unwrap(),
-        "APIKey tessera_1_x"
-    );
+    assert_eq!(scene.whoami_with(token).await.unwrap(), "APIKey tessera_1_x");
 }
 
 #[tokio::test]

@@ -60,11 +60,7 @@ pub(crate) async fn run(command: AccountCommand, context: &Context) -> Result<()
         AccountCommand::List { limit } => list(limit, &caller, context).await,
         AccountCommand::Show { id } => show(id, &caller, context).await,
         AccountCommand::Update { which, name } => {
-            let request = UpdateAccountRequest {
-                id: which.id,
-                name,
-                ..masked("name")
-            };
+            let request = UpdateAccountRequest { id: which.id, name, ..masked("name") };
             update(request, &caller, context).await
         }
         AccountCommand::Disable(which) => set_disabled(which, true, &caller, context).await,
@@ -75,9 +71,7 @@ pub(crate) async fn run(command: AccountCommand, context: &Context) -> Result<()
 async fn create(name: String, caller: &Caller<'_>, context: &Context) -> Result<(), Failure> {
     let answer = caller
         .call(CreateAccountRequest { name }, async |channel, request| {
-            AdminServiceClient::new(channel)
-                .create_account(request)
-                .await
+            AdminServiceClient::new(channel).create_account(request).await
         })
         .await?;
     context.output.record(&present(answer.account, "account")?)
@@ -85,15 +79,10 @@ async fn create(name: String, caller: &Caller<'_>, context: &Context) -> Result<
 
 async fn list(limit: Option<usize>, caller: &Caller<'_>, context: &Context) -> Result<(), Failure> {
     let accounts = gather(limit, async |page_token| {
-        let request = ListAccountsRequest {
-            page_size: PAGE,
-            page_token,
-        };
+        let request = ListAccountsRequest { page_size: PAGE, page_token };
         let page = caller
             .call(request, async |channel, request| {
-                AdminServiceClient::new(channel)
-                    .list_accounts(request)
-                    .await
+                AdminServiceClient::new(channel).list_accounts(request).await
             })
             .await?;
         Ok((page.accounts, page.next_page_token))
@@ -117,11 +106,8 @@ async fn set_disabled(
     caller: &Caller<'_>,
     context: &Context,
 ) -> Result<(), Failure> {
-    let request = UpdateAccountRequest {
-        id: which.id,
-        disabled: Some(disabled),
-        ..masked("disabled")
-    };
+    let request =
+        UpdateAccountRequest { id: which.id, disabled: Some(disabled), ..masked("disabled") };
     update(request, caller, context).await
 }
 
@@ -132,9 +118,7 @@ async fn update(
 ) -> Result<(), Failure> {
     let answer = caller
         .call(request, async |channel, request| {
-            AdminServiceClient::new(channel)
-                .update_account(request)
-                .await
+            AdminServiceClient::new(channel).update_account(request).await
         })
         .await?;
     context.output.record(&present(answer.account, "account")?)
@@ -142,9 +126,7 @@ async fn update(
 
 fn masked(field: &str) -> UpdateAccountRequest {
     UpdateAccountRequest {
-        update_mask: Some(FieldMask {
-            paths: vec![field.to_owned()],
-        }),
+        update_mask: Some(FieldMask { paths: vec![field.to_owned()] }),
         ..UpdateAccountRequest::default()
     }
 }

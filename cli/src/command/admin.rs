@@ -64,9 +64,7 @@ async fn keys(context: &Context) -> Result<(), Failure> {
     let answer = context
         .caller(&file)?
         .call(ListSigningKeysRequest {}, async |channel, request| {
-            AdminServiceClient::new(channel)
-                .list_signing_keys(request)
-                .await
+            AdminServiceClient::new(channel).list_signing_keys(request).await
         })
         .await?;
     context.output.list(&answer.signing_keys)

@@ -33,15 +33,10 @@ pub(crate) struct HealthArgs {
 
 /// Answers whether the server is serving.
 pub(crate) async fn run(args: HealthArgs, context: &Context) -> Result<bool, Failure> {
-    let url = if args.server.contains("://") {
-        args.server
-    } else {
-        format!("http://{}", args.server)
-    };
+    let url =
+        if args.server.contains("://") { args.server } else { format!("http://{}", args.server) };
     let server = context.server(&url, "the argument")?;
-    let request = HealthCheckRequest {
-        service: args.service,
-    };
+    let request = HealthCheckRequest { service: args.service };
     let answer = server
         .call(Request::new(request), async |channel, request| {
             HealthClient::new(channel).check(request).await

@@ -16,9 +16,7 @@ pub(crate) async fn whoami(context: &Context) -> Result<(), Failure> {
             IssuerServiceClient::new(channel).who_am_i(request).await
         })
         .await?;
-    context
-        .output
-        .record(&present(answer.principal, "principal")?)
+    context.output.record(&present(answer.principal, "principal")?)
 }
 
 /// Lists the caller's live sessions.
@@ -26,15 +24,10 @@ pub(crate) async fn sessions(context: &Context) -> Result<(), Failure> {
     let file = context.session_file()?;
     let caller = context.caller(&file)?;
     let sessions = gather(None, async |page_token| {
-        let request = ListSessionsRequest {
-            page_size: PAGE,
-            page_token,
-        };
+        let request = ListSessionsRequest { page_size: PAGE, page_token };
         let page = caller
             .call(request, async |channel, request| {
-                IssuerServiceClient::new(channel)
-                    .list_sessions(request)
-                    .await
+                IssuerServiceClient::new(channel).list_sessions(request).await
             })
             .await?;
         Ok((page.sessions, page.next_page_token))

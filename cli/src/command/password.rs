@@ -33,15 +33,11 @@ pub(crate) async fn run(args: PasswordArgs, context: &Context) -> Result<(), Fai
     };
     caller
         .call(request, async |channel, request| {
-            IssuerServiceClient::new(channel)
-                .change_password(request)
-                .await
+            IssuerServiceClient::new(channel).change_password(request).await
         })
         .await?;
     // Said before the refresh, which may fail: the password is changed all the same.
-    context
-        .output
-        .done("the password is changed; other sessions are ended")?;
+    context.output.done("the password is changed; other sessions are ended")?;
     // Access tokens made before the change are denied from now on.
     caller.renew().await
 }

@@ -65,15 +65,11 @@ pub(crate) async fn run(command: TokenCommand, context: &Context) -> Result<(), 
 
 async fn show(args: ShowArgs, context: &Context) -> Result<(), Failure> {
     let file = context.session_file()?;
-    let request = GetPermanentTokenRequest {
-        id: args.which.id(),
-    };
+    let request = GetPermanentTokenRequest { id: args.which.id() };
     let answer = context
         .caller(&file)?
         .call(request, async |channel, request| {
-            IssuerServiceClient::new(channel)
-                .get_permanent_token(request)
-                .await
+            IssuerServiceClient::new(channel).get_permanent_token(request).await
         })
         .await?;
     let record = present(answer.permanent_token, "permanent_token")?;

@@ -74,10 +74,7 @@ impl UpdateArgs {
             ("description", self.description.is_some()),
             ("role", self.role.is_some()),
             ("audiences", self.no_audience || !self.audiences.is_empty()),
-            (
-                "allowed_cidrs",
-                self.any_address || !self.allowed_cidrs.is_empty(),
-            ),
+            ("allowed_cidrs", self.any_address || !self.allowed_cidrs.is_empty()),
             ("expires_at", self.expiry.is_given()),
         ];
         let paths = changes.into_iter().filter(|(_, changes)| *changes);
@@ -101,9 +98,7 @@ pub(crate) async fn update(args: UpdateArgs, context: &Context) -> Result<(), Fa
     let answer = context
         .caller(&file)?
         .call(args.request(context.now()), async |channel, request| {
-            IssuerServiceClient::new(channel)
-                .update_permanent_token(request)
-                .await
+            IssuerServiceClient::new(channel).update_permanent_token(request).await
         })
         .await?;
     let record = present(answer.permanent_token, "permanent_token")?;
@@ -136,9 +131,7 @@ pub(crate) async fn rotate(args: RotateArgs, context: &Context) -> Result<(), Fa
     let answer = context
         .caller(&file)?
         .call(request, async |channel, request| {
-            IssuerServiceClient::new(channel)
-                .rotate_permanent_token(request)
-                .await
+            IssuerServiceClient::new(channel).rotate_permanent_token(request).await
         })
         .await?;
     let record = present(answer.permanent_token, "permanent_token")?;
@@ -156,15 +149,11 @@ pub(crate) struct RevokeArgs {
 
 pub(crate) async fn revoke(args: RevokeArgs, context: &Context) -> Result<(), Failure> {
     let file = context.session_file()?;
-    let request = RevokePermanentTokenRequest {
-        id: args.which.id(),
-    };
+    let request = RevokePermanentTokenRequest { id: args.which.id() };
     let answer = context
         .caller(&file)?
         .call(request, async |channel, request| {
-            IssuerServiceClient::new(channel)
-                .revoke_permanent_token(request)
-                .await
+            IssuerServiceClient::new(channel).revoke_permanent_token(request).await
         })
         .await?;
     let record = present(answer.permanent_token, "permanent_token")?;
@@ -195,10 +184,7 @@ mod tests {
     #[test]
     fn the_mask_names_what_is_given_and_nothing_else() {
         assert_eq!(mask("42 --name x"), ["name"]);
-        assert_eq!(
-            mask("42 --any-address --never"),
-            ["allowed_cidrs", "expires_at"]
-        );
+        assert_eq!(mask("42 --any-address --never"), ["allowed_cidrs", "expires_at"]);
         assert_eq!(mask("42 --no-audience"), ["audiences"]);
     }
 
@@ -211,12 +197,9 @@ mod tests {
 
     #[test]
     fn an_update_of_nothing_or_of_contradictions_is_wrong_usage() {
-        for line in [
-            "42",
-            "42 --never --expires-in 1d",
-            "42 --any-address --allow-cidr ::/0",
-            "0 --name x",
-        ] {
+        for line in
+            ["42", "42 --never --expires-in 1d", "42 --any-address --allow-cidr ::/0", "0 --name x"]
+        {
             assert!(request(line).is_err(), "{line}");
         }
     }

@@ -77,8 +77,7 @@ impl Expiry {
 
     /// The first instant at which the token is no longer good; `None` for never.
     pub(crate) fn instant(&self, now: Timestamp) -> Option<Timestamp> {
-        self.expires_at
-            .or_else(|| self.expires_in.map(|span| now.after(span)))
+        self.expires_at.or_else(|| self.expires_in.map(|span| now.after(span)))
     }
 }
 
@@ -97,9 +96,7 @@ pub(crate) async fn run(args: CreateArgs, context: &Context) -> Result<(), Failu
     let answer = context
         .caller(&file)?
         .call(request, async |channel, request| {
-            IssuerServiceClient::new(channel)
-                .create_permanent_token(request)
-                .await
+            IssuerServiceClient::new(channel).create_permanent_token(request).await
         })
         .await?;
     let record = present(answer.permanent_token, "permanent_token")?;
@@ -124,7 +121,5 @@ pub(crate) fn show_once(
         ("permanent_token", Field::Record(record.fields())),
         ("token", Field::Text(token.expose().to_owned())),
     ]);
-    context
-        .output
-        .secret(&format!("token {}", record.id), token, &note, shown)
+    context.output.secret(&format!("token {}", record.id), token, &note, shown)
 }

@@ -39,15 +39,11 @@ pub(crate) async fn run(args: ExchangeArgs, context: &Context) -> Result<(), Fai
             Credentials::Session => ask::line_or_prompt("Permanent token")?,
         },
     };
-    let request = ExchangeTokenRequest {
-        token: token.expose().to_owned(),
-    };
+    let request = ExchangeTokenRequest { token: token.expose().to_owned() };
     let (issuer, _) = context.login_issuer()?;
     let answer = issuer
         .call(Request::new(request), async |channel, request| {
-            IssuerServiceClient::new(channel)
-                .exchange_token(request)
-                .await
+            IssuerServiceClient::new(channel).exchange_token(request).await
         })
         .await?;
     show(answer, context)
@@ -60,10 +56,5 @@ fn show(answer: ExchangeTokenResponse, context: &Context) -> Result<(), Failure>
         ("access_token", Field::Text(answer.access_token.clone())),
         ("access_expires_at", expires_at),
     ]);
-    context.output.secret(
-        "an access token",
-        &Secret::new(answer.access_token),
-        &note,
-        shown,
-    )
+    context.output.secret("an access token", &Secret::new(answer.access_token), &note, shown)
 }

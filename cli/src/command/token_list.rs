@@ -72,30 +72,21 @@ impl From<State> for PermanentTokenState {
 pub(crate) async fn run(args: ListArgs, context: &Context) -> Result<(), Failure> {
     let file = context.session_file()?;
     let caller = context.caller(&file)?;
-    let state = args
-        .state
-        .map_or(PermanentTokenState::Unspecified, Into::into);
+    let state = args.state.map_or(PermanentTokenState::Unspecified, Into::into);
     let first = ListPermanentTokensRequest {
         page_size: PAGE,
         page_token: String::new(),
         created_by: args.created_by,
         role: args.role,
         state: state.into(),
-        expires_before: args
-            .expires_before
-            .map(|it| when::to_wire(it.instant(context.now()))),
+        expires_before: args.expires_before.map(|it| when::to_wire(it.instant(context.now()))),
         account_id: args.account,
     };
     let tokens = gather(args.limit, async |page_token| {
-        let request = ListPermanentTokensRequest {
-            page_token,
-            ..first.clone()
-        };
+        let request = ListPermanentTokensRequest { page_token, ..first.clone() };
         let page = caller
             .call(request, async |channel, request| {
-                IssuerServiceClient::new(channel)
-                    .list_permanent_tokens(request)
-                    .await
+                IssuerServiceClient::new(channel).list_permanent_tokens(request).await
             })
             .await?;
         Ok((page.permanent_tokens, page.next_page_token))

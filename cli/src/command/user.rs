@@ -96,19 +96,14 @@ pub(crate) async fn run(command: UserCommand, context: &Context) -> Result<(), F
         UserCommand::List(args) => list(args, &caller, context).await,
         UserCommand::Show(which) => show(which, &caller, context).await,
         UserCommand::Update { which, role } => {
-            let request = UpdateUserRequest {
-                id: which.id,
-                role,
-                ..masked("role")
-            };
+            let request = UpdateUserRequest { id: which.id, role, ..masked("role") };
             update(request, &caller, context).await
         }
         UserCommand::Disable(which) => set_disabled(which, true, &caller, context).await,
         UserCommand::Enable(which) => set_disabled(which, false, &caller, context).await,
-        UserCommand::SetPassword {
-            which,
-            password_stdin,
-        } => set_password(which, password_stdin, &caller, context).await,
+        UserCommand::SetPassword { which, password_stdin } => {
+            set_password(which, password_stdin, &caller, context).await
+        }
         UserCommand::EndSessions(which) => end_sessions(which, &caller, context).await,
     }
 }
@@ -132,11 +127,7 @@ async fn create(args: CreateArgs, caller: &Caller<'_>, context: &Context) -> Res
 async fn list(args: ListArgs, caller: &Caller<'_>, context: &Context) -> Result<(), Failure> {
     let users = gather(args.limit, async |page_token| {
         let account_id = args.account;
-        let request = ListUsersRequest {
-            account_id,
-            page_size: PAGE,
-            page_token,
-        };
+        let request = ListUsersRequest { account_id, page_size: PAGE, page_token };
         let page = caller
             .call(request, async |channel, request| {
                 AdminServiceClient::new(channel).list_users(request).await
@@ -163,11 +154,8 @@ async fn set_disabled(
     caller: &Caller<'_>,
     context: &Context,
 ) -> Result<(), Failure> {
-    let request = UpdateUserRequest {
-        id: which.id,
-        disabled: Some(disabled),
-        ..masked("disabled")
-    };
+    let request =
+        UpdateUserRequest { id: which.id, disabled: Some(disabled), ..masked("disabled") };
     update(request, caller, context).await
 }
 
@@ -191,41 +179,27 @@ async fn set_password(
     context: &Context,
 ) -> Result<(), Failure> {
     let password = password::new(from_stdin, context)?;
-    let request = SetUserPasswordRequest {
-        id: which.id,
-        password: password.expose().to_owned(),
-    };
+    let request = SetUserPasswordRequest { id: which.id, password: password.expose().to_owned() };
     caller
         .call(request, async |channel, request| {
-            AdminServiceClient::new(channel)
-                .set_user_password(request)
-                .await
+            AdminServiceClient::new(channel).set_user_password(request).await
         })
         .await?;
-    context
-        .output
-        .done("the password is set; the user's sessions are ended")
+    context.output.done("the password is set; the user's sessions are ended")
 }
 
 async fn end_sessions(which: Which, caller: &Caller<'_>, context: &Context) -> Result<(), Failure> {
     caller
-        .call(
-            EndUserSessionsRequest { id: which.id },
-            async |channel, request| {
-                AdminServiceClient::new(channel)
-                    .end_user_sessions(request)
-                    .await
-            },
-        )
+        .call(EndUserSessionsRequest { id: which.id }, async |channel, request| {
+            AdminServiceClient::new(channel).end_user_sessions(request).await
+        })
         .await?;
     context.output.done("the user's sessions are ended")
 }
 
 fn masked(field: &str) -> UpdateUserRequest {
     UpdateUserRequest {
-        update_mask: Some(FieldMask {
-            paths: vec![field.to_owned()],
-        }),
+        update_mask: Some(FieldMask { paths: vec![field.to_owned()] }),
         ..UpdateUserRequest::default()
     }
 }

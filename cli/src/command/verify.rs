@@ -73,18 +73,12 @@ pub(crate) async fn run(args: VerifyArgs, context: &Context) -> Result<Outcome, 
     while !chunk.is_empty() && failure.is_none() {
         match ask(&verifier, &args, chunk).await {
             Ok(verdicts) => {
-                verdicts
-                    .iter()
-                    .try_for_each(|it| context.output.json_line(it))?;
+                verdicts.iter().try_for_each(|it| context.output.json_line(it))?;
                 all.extend(verdicts);
             }
             Err(error) => failure = Some(error),
         }
-        chunk = if failure.is_none() {
-            tokens.chunk()?
-        } else {
-            Vec::new()
-        };
+        chunk = if failure.is_none() { tokens.chunk()? } else { Vec::new() };
     }
     // What was answered is shown even if a later call failed.
     if !all.is_empty() {
@@ -99,18 +93,13 @@ async fn ask(
     chunk: Vec<Line>,
 ) -> Result<Vec<Verdict>, Failure> {
     let numbers: Vec<usize> = chunk.iter().map(|line| line.number).collect();
-    let requests = chunk
-        .into_iter()
-        .map(|line| question(args, &line))
-        .collect();
+    let requests = chunk.into_iter().map(|line| question(args, &line)).collect();
     let answers = answers(verifier, requests).await?;
     if answers.len() != numbers.len() {
         return Err(Failure::Incomplete("answer for each token"));
     }
     let pairs = numbers.into_iter().zip(answers);
-    pairs
-        .map(|(number, answer)| Verdict::new(number, answer))
-        .collect()
+    pairs.map(|(number, answer)| Verdict::new(number, answer)).collect()
 }
 
 async fn answers(
@@ -126,9 +115,7 @@ async fn answers(
     }
     let request = Request::new(BatchVerifyRequest { requests });
     let answer = verifier.call(request, async |channel, request| {
-        VerifierServiceClient::new(channel)
-            .batch_verify(request)
-            .await
+        VerifierServiceClient::new(channel).batch_verify(request).await
     });
     answer.await.map(|answer| answer.responses)
 }
@@ -138,10 +125,7 @@ fn question(args: &VerifyArgs, line: &Line) -> VerifyRequest {
         token: line.token.expose().to_owned(),
         audience: args.audience.clone(),
         required_scopes: args.scopes.clone(),
-        client_address: args
-            .client_address
-            .map(|ip| ip.to_string())
-            .unwrap_or_default(),
+        client_address: args.client_address.map(|ip| ip.to_string()).unwrap_or_default(),
         max_staleness: args.max_staleness.map(when::span_to_wire),
     }
 }
@@ -163,10 +147,7 @@ mod tests {
 
     fn outcome_of(wires: Vec<Wire>) -> Outcome {
         let verdict = |wire| {
-            let response = VerifyResponse {
-                verdict: Some(wire),
-                as_of: None,
-            };
+            let response = VerifyResponse { verdict: Some(wire), as_of: None };
             Verdict::new(1, response).unwrap()
         };
         outcome(&wires.into_iter().map(verdict).collect::<Vec<_>>())
@@ -176,10 +157,7 @@ mod tests {
     fn one_denial_among_grants_is_a_denial_and_a_wrong_question_is_more() {
         let granted = || Wire::Principal(Principal::default());
         let denied = || Wire::Denial(Denial { reason: 3 });
-        let wrong = Wire::Error(tonic_types::Status {
-            code: 3,
-            ..Default::default()
-        });
+        let wrong = Wire::Error(tonic_types::Status { code: 3, ..Default::default() });
         assert_eq!(outcome_of(vec![granted(), granted()]), Outcome::AllGranted);
         assert_eq!(outcome_of(vec![granted(), denied()]), Outcome::SomeDenied);
         let all = vec![granted(), denied(), wrong];

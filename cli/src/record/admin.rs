@@ -18,14 +18,8 @@ impl Record for Account {
 }
 
 impl Record for User {
-    const COLUMNS: &'static [&'static str] = &[
-        "id",
-        "account_id",
-        "username",
-        "role",
-        "disabled",
-        "created_at",
-    ];
+    const COLUMNS: &'static [&'static str] =
+        &["id", "account_id", "username", "role", "disabled", "created_at"];
 
     fn fields(&self) -> Fields {
         fields([
@@ -58,10 +52,7 @@ impl Record for SigningKey {
         fields([
             ("kid", Field::Text(self.kid.clone())),
             ("algorithm", Field::Text(self.algorithm.clone())),
-            (
-                "state",
-                short(self.state().as_str_name(), "SIGNING_KEY_STATE_"),
-            ),
+            ("state", short(self.state().as_str_name(), "SIGNING_KEY_STATE_")),
             ("created_at", Field::time(self.created_at)),
             ("public_jwk", Field::Text(self.public_jwk.clone())),
         ])

@@ -5,14 +5,8 @@ use tessera_proto::v1::Principal;
 use super::{Field, Fields, Record, fields, short};
 
 impl Record for Principal {
-    const COLUMNS: &'static [&'static str] = &[
-        "kind",
-        "name",
-        "account_id",
-        "user_id",
-        "role",
-        "expires_at",
-    ];
+    const COLUMNS: &'static [&'static str] =
+        &["kind", "name", "account_id", "user_id", "role", "expires_at"];
 
     fn fields(&self) -> Fields {
         fields([

@@ -27,10 +27,7 @@ impl Record for PermanentToken {
             ("last_used_at", Field::or_never(self.last_used_at)),
             ("state", state),
             ("secret_version", Field::Number(self.secret_version.into())),
-            (
-                "previous_secret_expires_at",
-                Field::time(self.previous_secret_expires_at),
-            ),
+            ("previous_secret_expires_at", Field::time(self.previous_secret_expires_at)),
             ("reuse_detected_at", Field::time(self.reuse_detected_at)),
         ])
     }
@@ -49,10 +46,7 @@ mod tests {
             id: 9_007_199_254_740_991,
             name: "purge".into(),
             audiences: vec!["cdn".into()],
-            created_at: Some(Timestamp {
-                seconds: 1_801_310_400,
-                nanos: 120_000_000,
-            }),
+            created_at: Some(Timestamp { seconds: 1_801_310_400, nanos: 120_000_000 }),
             state: PermanentTokenState::NotYetValid.into(),
             secret_version: 2,
             ..PermanentToken::default()

@@ -36,11 +36,7 @@ impl Verdict {
             Wire::Error(error) => Outcome::Unanswered(Code::from_i32(error.code), error.message),
         };
         let as_of = response.as_of;
-        Ok(Self {
-            line,
-            outcome,
-            as_of,
-        })
+        Ok(Self { line, outcome, as_of })
     }
 
     /// Whether the token is good.
@@ -70,24 +66,15 @@ impl Verdict {
 }
 
 impl Record for Verdict {
-    const COLUMNS: &'static [&'static str] = &[
-        "line",
-        "verdict",
-        "reason",
-        "kind",
-        "name",
-        "account_id",
-        "user_id",
-        "role",
-    ];
+    const COLUMNS: &'static [&'static str] =
+        &["line", "verdict", "reason", "kind", "name", "account_id", "user_id", "role"];
 
     fn fields(&self) -> Fields {
         let verdict = match &self.outcome {
             Outcome::Granted(principal) => ("principal", Field::Record(principal.fields())),
-            Outcome::Denied(denial) => (
-                "denial",
-                Field::Record(fields([("reason", reason(denial))])),
-            ),
+            Outcome::Denied(denial) => {
+                ("denial", Field::Record(fields([("reason", reason(denial))])))
+            }
             Outcome::Unanswered(code, message) => {
                 let error = [
                     ("code", Field::Name(status::name(*code))),
@@ -97,10 +84,7 @@ impl Record for Verdict {
             }
         };
         fields([
-            (
-                "line",
-                Field::Number(i64::try_from(self.line).unwrap_or(i64::MAX)),
-            ),
+            ("line", Field::Number(i64::try_from(self.line).unwrap_or(i64::MAX))),
             ("granted", Field::Flag(self.is_granted())),
             verdict,
             ("as_of", Field::time(self.as_of)),
@@ -114,10 +98,7 @@ impl Record for Verdict {
             Outcome::Unanswered(_, message) => ("error", Field::Text(message.clone()), None),
         };
         let mut row = vec![
-            (
-                "line",
-                Field::Number(i64::try_from(self.line).unwrap_or(i64::MAX)),
-            ),
+            ("line", Field::Number(i64::try_from(self.line).unwrap_or(i64::MAX))),
             ("verdict", Field::Name(verdict)),
             ("reason", why),
         ];
@@ -137,25 +118,13 @@ mod tests {
     use super::*;
 
     fn verdict(wire: Wire) -> Verdict {
-        let as_of = Some(Timestamp {
-            seconds: 1_801_310_400,
-            nanos: 0,
-        });
-        Verdict::new(
-            3,
-            VerifyResponse {
-                verdict: Some(wire),
-                as_of,
-            },
-        )
-        .unwrap()
+        let as_of = Some(Timestamp { seconds: 1_801_310_400, nanos: 0 });
+        Verdict::new(3, VerifyResponse { verdict: Some(wire), as_of }).unwrap()
     }
 
     #[test]
     fn a_denial_gives_its_reason_and_when_it_was_true() {
-        let denied = verdict(Wire::Denial(Denial {
-            reason: DenialReason::WrongAudience.into(),
-        }));
+        let denied = verdict(Wire::Denial(Denial { reason: DenialReason::WrongAudience.into() }));
         assert!(!denied.is_granted());
         assert_eq!(
             serde_json::to_string(&denied.fields()).unwrap(),
@@ -165,10 +134,7 @@ mod tests {
 
     #[test]
     fn a_grant_gives_the_principal() {
-        let granted = verdict(Wire::Principal(Principal {
-            user_id: 4,
-            ..Principal::default()
-        }));
+        let granted = verdict(Wire::Principal(Principal { user_id: 4, ..Principal::default() }));
         assert!(granted.is_granted());
         let json = serde_json::to_value(granted.fields()).unwrap();
         assert_eq!(json["principal"]["user_id"], 4);
@@ -177,11 +143,7 @@ mod tests {
 
     #[test]
     fn a_wrong_question_is_neither_grant_nor_denial() {
-        let status = tonic_types::Status {
-            code: 3,
-            message: "empty".into(),
-            details: vec![],
-        };
+        let status = tonic_types::Status { code: 3, message: "empty".into(), details: vec![] };
         let wrong = verdict(Wire::Error(status));
         assert!(!wrong.is_granted());
         assert_eq!(wrong.error(), Some(Code::InvalidArgument));
@@ -192,9 +154,6 @@ mod tests {
     #[test]
     fn an_answer_without_verdict_is_a_failure() {
         let empty = VerifyResponse::default();
-        assert!(matches!(
-            Verdict::new(1, empty),
-            Err(Failure::Incomplete("verdict"))
-        ));
+        assert!(matches!(Verdict::new(1, empty), Err(Failure::Incomplete("verdict"))));
     }
 }

@@ -49,9 +49,7 @@ pub(crate) async fn demonstrate(
         username,
         printed_password,
         access_expires_at: session.access_expires_at,
-        record: created
-            .permanent_token
-            .ok_or(Failure::Incomplete("permanent_token"))?,
+        record: created.permanent_token.ok_or(Failure::Incomplete("permanent_token"))?,
         by_token: verify(&verifier, &permanent_token).await?,
         by_access_token: verify(&verifier, &access_token).await?,
         permanent_token,
@@ -94,9 +92,7 @@ async fn create_token(
     };
     let request = authorized(body, "Bearer", access_token)?;
     let answer = issuer.call(request, async |channel, request| {
-        IssuerServiceClient::new(channel)
-            .create_permanent_token(request)
-            .await
+        IssuerServiceClient::new(channel).create_permanent_token(request).await
     });
     answer.await
 }

@@ -72,7 +72,9 @@ impl Program {
                 Exit { code: 0, text: error.render().to_string(), to_stdout: true }
             }
             ErrorKind::UnknownArgument => self.unknown_argument(error),
-            _ => Exit { code: i32::from(USAGE), text: error.render().to_string(), to_stdout: false },
+            _ => {
+                Exit { code: i32::from(USAGE), text: error.render().to_string(), to_stdout: false }
+            }
         }
     }
 

@@ -39,10 +39,8 @@ impl Tokens {
     /// The file can't be opened; nothing was entered.
     pub(crate) fn open(file: Option<&Path>) -> Result<Self, Failure> {
         if let Some(path) = file {
-            let opened = File::open(path).map_err(|source| Failure::File {
-                path: path.to_owned(),
-                source,
-            })?;
+            let opened = File::open(path)
+                .map_err(|source| Failure::File { path: path.to_owned(), source })?;
             return Ok(Self::new(BufReader::new(opened)));
         }
         if io::stdin().is_terminal() {
@@ -53,10 +51,7 @@ impl Tokens {
     }
 
     fn new(from: impl BufRead + 'static) -> Self {
-        Self {
-            from: Box::new(from),
-            number: 0,
-        }
+        Self { from: Box::new(from), number: 0 }
     }
 
     /// As many tokens as go into one call; none at the end.
@@ -64,8 +59,7 @@ impl Tokens {
     /// # Errors
     /// The input can't be read.
     pub(crate) fn chunk(&mut self) -> Result<Vec<Line>, Failure> {
-        self.read_chunk()
-            .map_err(|error| Failure::Input("the tokens", error))
+        self.read_chunk().map_err(|error| Failure::Input("the tokens", error))
     }
 
     fn read_chunk(&mut self) -> io::Result<Vec<Line>> {
@@ -79,10 +73,7 @@ impl Tokens {
             if !token.is_empty() {
                 bytes += token.len();
                 let number = self.number;
-                chunk.push(Line {
-                    number,
-                    token: Secret::new(token.to_owned()),
-                });
+                chunk.push(Line { number, token: Secret::new(token.to_owned()) });
             }
         }
         Ok(chunk)
@@ -123,10 +114,7 @@ mod tests {
     #[test]
     fn a_chunk_holds_at_most_a_thousand() {
         let read = chunks(&"t\n".repeat(2001));
-        assert_eq!(
-            read.iter().map(Vec::len).collect::<Vec<_>>(),
-            [1000, 1000, 1]
-        );
+        assert_eq!(read.iter().map(Vec::len).collect::<Vec<_>>(), [1000, 1000, 1]);
     }
 
     #[test]

@@ -27,10 +27,7 @@ pub(super) struct Seen<'a> {
 pub(super) fn first_steps(seen: &Seen<'_>) -> String {
     let (issuer, verifier) = (Target::of(seen.issuer_url), Target::of(seen.verifier_url));
     let login = issuer.grpcurl(
-        &format!(
-            r#"'{{"username": "{}", "password": "'"$PASSWORD"'"}}'"#,
-            seen.username
-        ),
+        &format!(r#"'{{"username": "{}", "password": "'"$PASSWORD"'"}}'"#, seen.username),
         None,
         "IssuerService/Login",
     );
@@ -86,11 +83,7 @@ The same with this program:
         by_access_token = seen.by_access_token.sentence(),
         verify_access = verify("ACCESS_TOKEN"),
         at_issuer = flag("--issuer", seen.issuer_url, DEFAULT_ISSUER),
-        at_verifier = flag(
-            "--verifier",
-            seen.verifier_url,
-            crate::context::DEFAULT_VERIFIER
-        ),
+        at_verifier = flag("--verifier", seen.verifier_url, crate::context::DEFAULT_VERIFIER),
     )
 }
 
@@ -104,11 +97,7 @@ pub(super) fn welcome_back(issuer_url: &str, data: &str, username: &str) -> Stri
 }
 
 fn flag(name: &str, url: &str, default: &str) -> String {
-    if url == default {
-        String::new()
-    } else {
-        format!(" {name} {url}")
-    }
+    if url == default { String::new() } else { format!(" {name} {url}") }
 }
 
 /// Where grpcurl connects to.
@@ -131,10 +120,7 @@ impl<'a> Target<'a> {
         let header = bearer.map_or_else(String::new, |variable| {
             format!("-H \"authorization: Bearer {variable}\" ")
         });
-        let Self {
-            plaintext,
-            authority,
-        } = self;
+        let Self { plaintext, authority } = self;
         format!("grpcurl {plaintext}-d {body} {header}{authority} tessera.v1.{method}")
     }
 }
@@ -151,14 +137,7 @@ mod tests {
                 role: "Administrators".into(),
                 ..Principal::default()
             }));
-            Verdict::new(
-                1,
-                VerifyResponse {
-                    verdict,
-                    as_of: None,
-                },
-            )
-            .unwrap()
+            Verdict::new(1, VerifyResponse { verdict, as_of: None }).unwrap()
         };
         Seen {
             issuer_url: "http://127.0.0.1:50051",
@@ -194,10 +173,7 @@ mod tests {
     fn only_addresses_other_than_the_defaults_need_flags() {
         let text = first_steps(&seen());
         assert!(text.contains("tessera login --username admin"), "{text}");
-        assert!(
-            text.contains("tessera --verifier http://127.0.0.1:9999 verify"),
-            "{text}"
-        );
+        assert!(text.contains("tessera --verifier http://127.0.0.1:9999 verify"), "{text}");
     }
 
     #[test]
