@@ -58,7 +58,10 @@ async fn serve(config: UpConfig) -> Result<(), Ended> {
         let _ = stopped.wait_for(|stop| *stop).await;
     };
     let (announce, announced) = oneshot::channel();
-    let ready = move |first: Option<FirstAdministrator>| drop(announce.send(first));
+    let ready = move |first: Option<FirstAdministrator>| {
+        first.iter().for_each(FirstAdministrator::show);
+        drop(announce.send(first));
+    };
     let issuing =
         tessera_issuer::run(issuer, store, issuer_listeners, ready, until(stopped.clone()));
     let verifying = tessera_verifier::run(verifier, reader, verifier_listeners, until(stopped));
@@ -78,7 +81,6 @@ async fn greet(config: &UpConfig, announced: oneshot::Receiver<Option<FirstAdmin
         let shown = demonstration::welcome_back(&issuer, &data, &config.issuer.admin_username);
         return complain_of(shown);
     };
-    first.show();
     let given = config.issuer.admin_password.as_ref().map(|given| given.expose().to_owned());
     let made = first.made_password.as_ref().map(|made| made.as_str().to_owned());
     let printed = made.is_some();

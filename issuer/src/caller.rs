@@ -113,8 +113,10 @@ pub(crate) fn credentials(metadata: &MetadataMap) -> Result<&str, Failure> {
     }
     let value = value.to_str().map_err(|_| Failure::CredentialsInvalid)?;
     let (scheme, token) = value.trim().split_once(' ').ok_or(Failure::CredentialsInvalid)?;
-    let known = ["bearer", "apikey"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
-    if known { Ok(token.trim()) } else { Err(Failure::CredentialsInvalid) }
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+    // A permanent token has no dot, and an access token is a bearer token alone.
+    let is_api_key = scheme.eq_ignore_ascii_case("apikey") && !token.contains('.');
+    if is_bearer || is_api_key { Ok(token.trim()) } else { Err(Failure::CredentialsInvalid) }
 }
 
 /// The address at the other end of the connection.

@@ -89,7 +89,7 @@ impl IssuerError {
     }
 }
 
-/// Serves until `shutdown`, then drains. `ready` is called once it serves, with the
+/// Serves until `shutdown`, then drains. `ready` is called once it can serve, with the
 /// first administrator if this issuer made it. A store out of reach is waited for:
 /// until it is reached, health says NOT_SERVING and calls fail with UNAVAILABLE.
 ///
@@ -147,8 +147,8 @@ async fn prepare(
             }
         }
     };
-    report(&health, true).await;
     ready(made);
+    report(&health, true).await;
     tracing::info!("the issuer is ready");
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     loop {

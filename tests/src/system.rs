@@ -17,6 +17,7 @@ use crate::{
     process::Process,
     redis::Redis,
     service::{self, ADMIN_PASSWORD, Place},
+    watch::eventually,
 };
 
 /// What keeps the records.
@@ -87,6 +88,13 @@ impl System {
             let mut up = service::up(&self.data(), self.issuer, self.verifiers[0], &flags, dir);
             service::serving(&mut up, self.issuer.grpc).await;
             service::serving(&mut up, self.verifiers[0].grpc).await;
+            // Its first steps hold a place among the live tokens until they are over.
+            eventually("the end of the first steps", || {
+                let log = up.log();
+                let over = log.contains("tessera verify") || log.contains("Log in with");
+                std::future::ready((over || log.contains(" verify\n")).then_some(()))
+            })
+            .await;
             self.services = vec![up];
             return;
         };

@@ -75,7 +75,8 @@ async fn serve(
         require_audience: config.require_audience,
     };
     let (mut health, health_service) = tonic_health::server::health_reporter();
-    tessera_serve::report::<Server>(&health, true).await;
+    let reporter = health.clone();
+    tessera_serve::report::<Server>(&health, false).await;
     let router = tessera_serve::server(config.tls.as_ref())?
         .add_service(service::server(api))
         .add_service(health_service);
@@ -102,7 +103,9 @@ async fn serve(
     tokio::pin!(serving);
     tokio::select! {
         ended = &mut serving => return ended.map(drop),
-        () = store.wait_for_an_answer() => {}
+        () = store.wait_for_an_answer() => {
+            tessera_serve::report::<Server>(&reporter, true).await;
+        }
     }
     serving.await.map(drop)
 }

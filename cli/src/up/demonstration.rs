@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tessera_proto::v1::{
     CreatePermanentTokenRequest, CreatePermanentTokenResponse, LoginRequest, LoginResponse,
-    VerifyRequest, issuer_service_client::IssuerServiceClient,
+    RevokePermanentTokenRequest, VerifyRequest, issuer_service_client::IssuerServiceClient,
     verifier_service_client::VerifierServiceClient,
 };
 use tessera_shared::clock::{Clock as _, SystemClock};
@@ -43,6 +43,9 @@ pub(crate) async fn demonstrate(
     let access_token = Secret::new(session.access_token);
     let created = create_token(&issuer, &access_token).await?;
     let permanent_token = Secret::new(created.token);
+    let by_token = verify(&verifier, &permanent_token).await?;
+    let by_access_token = verify(&verifier, &access_token).await?;
+    revoke(&issuer, &permanent_token).await?;
     let seen = text::Seen {
         issuer_url,
         verifier_url,
@@ -50,8 +53,9 @@ pub(crate) async fn demonstrate(
         printed_password,
         access_expires_at: session.access_expires_at,
         record: created.permanent_token.ok_or(Failure::Incomplete("permanent_token"))?,
-        by_token: verify(&verifier, &permanent_token).await?,
-        by_access_token: verify(&verifier, &access_token).await?,
+        by_token,
+        by_access_token,
+        after_revocation: verify(&verifier, &permanent_token).await?,
         permanent_token,
     };
     output::text(&text::first_steps(&seen))
@@ -95,6 +99,17 @@ async fn create_token(
         IssuerServiceClient::new(channel).create_permanent_token(request).await
     });
     answer.await
+}
+
+/// The token ends itself: an administrator's token is not left behind on a screen.
+async fn revoke(issuer: &Server, token: &Secret) -> Result<(), Failure> {
+    let request = authorized(RevokePermanentTokenRequest::default(), "Bearer", token)?;
+    issuer
+        .call(request, async |channel, request| {
+            IssuerServiceClient::new(channel).revoke_permanent_token(request).await
+        })
+        .await
+        .map(drop)
 }
 
 /// Asks for an answer that is true now: this token is a few milliseconds old.

@@ -21,6 +21,7 @@ pub(super) struct Seen<'a> {
     pub(super) record: PermanentToken,
     pub(super) by_token: Verdict,
     pub(super) by_access_token: Verdict,
+    pub(super) after_revocation: Verdict,
 }
 
 /// The steps, the results, and the lines to repeat them.
@@ -60,9 +61,11 @@ Tessera is up. These are its first steps, taken over gRPC just now.
 4. Asked the verifier about the access token: {by_access_token}
      {verify_access}
 
+5. Revoked the permanent token, and asked about it again: {after_revocation}
+
 The same with this program:
      tessera{at_issuer} login --username {username}
-     tessera token create my-token --expires-in 30d
+     tessera{at_issuer} token create my-token --expires-in 30d
      echo \"$TOKEN\" | tessera{at_verifier} verify
 ",
         username = seen.username,
@@ -82,6 +85,7 @@ The same with this program:
         verify_token = verify("TOKEN"),
         by_access_token = seen.by_access_token.sentence(),
         verify_access = verify("ACCESS_TOKEN"),
+        after_revocation = seen.after_revocation.sentence(),
         at_issuer = flag("--issuer", seen.issuer_url, DEFAULT_ISSUER),
         at_verifier = flag("--verifier", seen.verifier_url, crate::context::DEFAULT_VERIFIER),
     )
@@ -153,6 +157,7 @@ mod tests {
             },
             by_token: verdict(),
             by_access_token: verdict(),
+            after_revocation: verdict(),
         }
     }
 
