@@ -1,7 +1,7 @@
 //! The store in a file of this machine, for one process: redb.
 //!
 //! Reads are transactions on the caller's thread. Writes go through a bounded
-//! queue to one thread ([`writer`]), which makes all that has gathered durable at
+//! queue to one thread (`writer`), which makes all that has gathered durable at
 //! once and then answers each, so that one flush of the disk serves many callers.
 //! When the disk fails, the file is opened anew ([`file`]): what was answered is
 //! in it, and what was not is reported as [`StoreError::Unavailable`].

@@ -1,8 +1,8 @@
 //! The store on a Redis or Valkey server.
 //!
-//! Records are strings, indexes and live counts are sorted sets: see [`names`].
-//! What must be atomic is a script of one key ([`scripts`]), which a cluster
-//! accepts too. One connection carries all calls ([`link`]); it is replaced
+//! Records are strings, indexes and live counts are sorted sets: see `names`.
+//! What must be atomic is a script of one key (`scripts`), which a cluster
+//! accepts too. One connection carries all calls (`link`); it is replaced
 //! behind the callers' backs, and while there is none a call fails at once.
 
 mod link;
