@@ -126,10 +126,7 @@ fn a_bad_setting_of_the_issuer_exits_64_and_names_it() {
         ("--issuer-url", "no url"),
     ];
     for (flag, value) in bad {
-        assert_bad_setting(
-            &mut start(&["--dev", &format!("{flag}={value}")]),
-            flag.trim_start_matches('-'),
-        );
+        assert_bad_setting(&mut start(&["--dev", flag, value]), flag.trim_start_matches('-'));
     }
     let both = "hidden-from-errors-both";
     let mut command = start(&["--dev"]);

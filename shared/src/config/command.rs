@@ -115,7 +115,8 @@ fn flag(setting: &'static Setting) -> Arg {
     match setting.kind {
         // `--dev`, or `--dev=false` against a file that turns it on.
         Kind::Switch => arg.num_args(0..=1).require_equals(true).default_missing_value("true"),
-        _ => arg,
+        // `--access-ttl -1s` is a wrong duration, and is to be told so.
+        _ => arg.allow_hyphen_values(true),
     }
 }
 
