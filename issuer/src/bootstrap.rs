@@ -1,10 +1,10 @@
 //! The first start of an installation: roles, signing key, first account and
 //! administrator. Every start goes through it, and several issuers may at once.
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use tessera_shared::{
     id::{AccountId, UserId},
     keys::{Algorithm, KeyEncryptionKey},
+    opaque,
     record::{Account, User, Username},
     store::{Index, Key, StoreError, Swap, records},
 };
@@ -102,7 +102,11 @@ impl Core {
         if existing.is_some() {
             return Ok(None);
         }
-        let made = if first.admin_password.is_some() { None } else { Some(self.make_password()?) };
+        let made = if first.admin_password.is_some() {
+            None
+        } else {
+            Some(opaque::random_password(&*self.rng)?)
+        };
         let password = first.admin_password.as_ref().or(made.as_ref());
         let password = password.map(|p| p.as_str()).unwrap_or_default();
         let role = self.catalogue.administrators();
@@ -123,13 +127,5 @@ impl Core {
         let created = records::create(&*self.store, UserId::FIRST.into(), &user).await?;
         Ok((created == Swap::Done)
             .then(|| FirstAdministrator { username: user.username, made_password: made }))
-    }
-
-    fn make_password(&self) -> Result<Zeroizing<String>, Failure> {
-        let mut bytes = Zeroizing::new([0; 18]);
-        self.rng
-            .fill(bytes.as_mut_slice())
-            .map_err(|_| Failure::Internal("no random bytes".to_owned()))?;
-        Ok(Zeroizing::new(URL_SAFE_NO_PAD.encode(bytes.as_slice())))
     }
 }

@@ -212,6 +212,15 @@ fn checksum_of(covered: &str) -> String {
     base62(&crc32fast::hash(covered.as_bytes()).to_be_bytes(), CHECKSUM_DIGITS)
 }
 
+/// A password to hand to somebody: 128 random bits in base62, so that it begins with
+/// no hyphen, survives a shell, and one double-click selects it.
+///
+/// # Errors
+/// When the operating system gives no random bytes.
+pub fn random_password(rng: &dyn SecureRandom) -> Result<Zeroizing<String>, NoRandomness> {
+    random_digits::<16>(rng, 22)
+}
+
 fn random_digits<const BYTES: usize>(
     rng: &dyn SecureRandom,
     digits: usize,
