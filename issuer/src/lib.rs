@@ -47,7 +47,7 @@ use tessera_shared::{
     role::Catalogue,
     store::StoreWriter,
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::MissedTickBehavior};
 use tonic_health::server::HealthReporter;
 
 pub use crate::bootstrap::FirstAdministrator;
@@ -58,6 +58,8 @@ use crate::{
 };
 
 const RETRY: Duration = Duration::from_secs(1);
+/// Enough that a few may be late.
+const BEATS_PER_BOUND: u32 = 8;
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
 
 /// Why the issuer could not start or had to stop.
@@ -112,6 +114,7 @@ pub async fn run(
         .add_service(AdminServiceServer::new(AdminApi(core.clone())))
         .add_service(health_service);
     let router = tessera_serve::with_reflection(router)?;
+    let beats = tokio::spawn(beat(core.store.clone(), config.staleness_bound / BEATS_PER_BOUND));
     let background = tokio::spawn(prepare(core.clone(), first, ready, health.clone()));
     let (stop, stopped) = watch::channel(());
     let until = |mut stopped: watch::Receiver<()>| async move {
@@ -120,6 +123,7 @@ pub async fn run(
     let end = async {
         shutdown.await;
         background.abort();
+        beats.abort();
         report(&health, false).await;
         let _ = stop.send(());
     };
@@ -129,6 +133,19 @@ pub async fn run(
     let (_, served, answered) = tokio::join!(end, grpc, http);
     served?;
     Ok(answered?)
+}
+
+/// Shows the verifiers over and over that the store takes writes: what they hold is
+/// good for a staleness bound after.
+async fn beat(store: Arc<dyn StoreWriter>, interval: Duration) {
+    let mut ticks = tokio::time::interval(interval);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = store.beat().await {
+            tracing::debug!(%error, "a heartbeat was not written");
+        }
+    }
 }
 
 /// The first start, tried until it succeeds; then the sweep, for ever.

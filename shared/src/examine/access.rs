@@ -7,10 +7,10 @@ use arc_swap::ArcSwapOption;
 use super::{Good, Reason, Refusal};
 use crate::{
     clock::Timestamp,
-    jwt::{self, AccessClaims, Rejection, VerifiedClaims, VerifyingKeys},
+    jwt::{self, Rejection, VerifiedClaims, VerifyingKeys},
     keys::KeySet,
     principal::{Principal, Proof},
-    revocation::{ALL_VERSIONS, Subject},
+    revocation::{ALL_VERSIONS, Bucket, Subject},
     role::ScopeSet,
     store::{Key, StoreError, StoreReader},
 };
@@ -38,49 +38,78 @@ pub(super) async fn examine(
     now: Timestamp,
 ) -> Result<Good, Refusal> {
     let bytes = store.read(&[Key::KeySet]).await?.pop().flatten();
-    let bytes = bytes.ok_or(StoreError::Unavailable("no signing key yet".into()))?;
-    let keys = keys.parsed(bytes)?;
-    let claims = jwt::verify(token, &keys.1, now).map_err(reason)?;
-    match ended(store, &claims).await? {
+    let keys = keys.parsed(key_set(bytes)?)?;
+    let claims = jwt::verify(token, &keys.1, now).map_err(Reason::from)?;
+    let revocable = Revocable::from(&claims);
+    let buckets = store.read(&revocable.keys()).await?;
+    let buckets: Result<Vec<_>, _> =
+        buckets.iter().map(|bucket| Bucket::decode(bucket.as_deref())).collect();
+    match revocable.end(buckets?.iter()) {
         Some(reason) => Err(reason.into()),
-        None => Ok(good(claims.into_claims())),
+        None => Ok(good(claims)),
     }
 }
 
-/// Why the revocations end this token early, if they do. A user or an account is
-/// named with all versions while it is disabled.
-async fn ended(
-    store: &dyn StoreReader,
-    claims: &VerifiedClaims,
-) -> Result<Option<Reason>, StoreError> {
-    let (proof, version) = match claims.claims().proof {
-        Proof::Session(id) => (Subject::Session(id), 0),
-        Proof::PermanentToken(id) => {
-            (Subject::Token(id), claims.claims().token_version.unwrap_or_default())
-        }
-    };
-    let subjects = [
-        (proof, version),
-        (Subject::User(claims.user()), claims.claims().user_version),
-        (Subject::Account(claims.account()), 0),
-    ];
-    let buckets = store.read(&subjects.map(|(subject, _)| subject.key())).await?;
-    let mut ended = None;
-    for ((subject, version), bucket) in subjects.into_iter().zip(buckets) {
-        let lowest = subject.min_version(bucket.as_deref())?;
-        if version < lowest {
-            let is_principal = matches!(subject, Subject::User(_) | Subject::Account(_));
-            if is_principal && lowest == ALL_VERSIONS {
-                return Ok(Some(Reason::PrincipalDisabled));
+/// The key set, which is never missing once the issuer was up.
+///
+/// # Errors
+/// When it is missing: the question can't be answered yet.
+pub fn key_set(bytes: Option<Vec<u8>>) -> Result<Vec<u8>, StoreError> {
+    bytes.ok_or(StoreError::Unavailable("no signing key yet".into()))
+}
+
+/// What a revocation may name of an access token, and its version of it: the session or
+/// permanent token, the user, the account.
+#[derive(Clone, Copy, Debug)]
+pub struct Revocable([(Subject, u32); 3]);
+
+impl From<&VerifiedClaims> for Revocable {
+    fn from(claims: &VerifiedClaims) -> Self {
+        let proof = match claims.claims().proof {
+            Proof::Session(id) => (Subject::Session(id), 0),
+            Proof::PermanentToken(id) => {
+                (Subject::Token(id), claims.claims().token_version.unwrap_or_default())
             }
-            ended = Some(Reason::Revoked);
-        }
+        };
+        Self([
+            proof,
+            (Subject::User(claims.user()), claims.claims().user_version),
+            (Subject::Account(claims.account()), 0),
+        ])
     }
-    Ok(ended)
 }
 
-fn good(claims: AccessClaims) -> Good {
+impl Revocable {
+    /// Where the revocations are.
+    pub fn keys(&self) -> [Key; 3] {
+        self.0.map(|(subject, _)| subject.key())
+    }
+
+    /// Why the revocations, as they stand under [`Self::keys`], end the token early, if
+    /// they do. A user or an account is named with all versions while it is disabled.
+    pub fn end<'a>(&self, buckets: impl Iterator<Item = &'a Bucket>) -> Option<Reason> {
+        let mut ended = None;
+        for ((subject, version), bucket) in self.0.iter().zip(buckets) {
+            let lowest = bucket.min_version(*subject);
+            if *version < lowest {
+                let is_principal = matches!(subject, Subject::User(_) | Subject::Account(_));
+                if is_principal && lowest == ALL_VERSIONS {
+                    return Some(Reason::PrincipalDisabled);
+                }
+                ended = Some(Reason::Revoked);
+            }
+        }
+        ended
+    }
+}
+
+/// What verified claims say, unless a revocation ends them.
+pub fn good(claims: VerifiedClaims) -> Good {
+    let claims = claims.into_claims();
+    // A token is good from its `nbf`, and not much before its `iat`.
+    let begins = claims.issued_at.before(jwt::CLOCK_SKEW);
     Good {
+        not_before: claims.not_before.map_or(begins, |not_before| begins.max(not_before)),
         principal: Principal {
             proof: claims.proof,
             account: claims.account,
@@ -96,13 +125,15 @@ fn good(claims: AccessClaims) -> Good {
     }
 }
 
-fn reason(rejection: Rejection) -> Reason {
-    match rejection {
-        Rejection::Malformed => Reason::Malformed,
-        Rejection::WrongType => Reason::WrongType,
-        Rejection::BadSignature | Rejection::UnknownKey => Reason::BadSignature,
-        Rejection::WrongIssuer => Reason::WrongIssuer,
-        Rejection::Expired => Reason::Expired,
-        Rejection::NotYetValid => Reason::NotYetValid,
+impl From<Rejection> for Reason {
+    fn from(rejection: Rejection) -> Self {
+        match rejection {
+            Rejection::Malformed => Self::Malformed,
+            Rejection::WrongType => Self::WrongType,
+            Rejection::BadSignature | Rejection::UnknownKey => Self::BadSignature,
+            Rejection::WrongIssuer => Self::WrongIssuer,
+            Rejection::Expired => Self::Expired,
+            Rejection::NotYetValid => Self::NotYetValid,
+        }
     }
 }

@@ -4,14 +4,16 @@
 //! An examination ends in a [`Verdict`], or in a [`StoreError`] when the question
 //! could not be answered: an outage is never a denial and never a grant.
 
-mod access;
-mod permanent;
+pub mod access;
+mod finding;
+pub mod permanent;
 
-pub use self::permanent::effective_scopes;
+pub use self::{
+    finding::{Finding, Good},
+    permanent::effective_scopes,
+};
 
 use std::{net::IpAddr, sync::Arc};
-
-use ipnet::IpNet;
 
 use crate::{
     clock::Timestamp,
@@ -70,12 +72,6 @@ pub struct Question {
     pub client_address: Option<IpAddr>,
 }
 
-/// A token that is good in itself, before a [`Question`] is put to it.
-struct Good {
-    principal: Principal,
-    allowed_cidrs: Vec<String>,
-}
-
 /// Examines tokens against a store.
 pub struct Examiner {
     opaque: Opaque,
@@ -124,28 +120,6 @@ impl Examiner {
             }
             None => Err(Reason::Malformed.into()),
         }
-    }
-}
-
-impl Good {
-    fn refusal_of(&self, question: &Question) -> Option<Reason> {
-        let principal = &self.principal;
-        if question.audience.as_ref().is_some_and(|asked| !principal.audiences.contains(asked)) {
-            return Some(Reason::WrongAudience);
-        }
-        if !self.allows_address(question.client_address) {
-            return Some(Reason::AddressNotAllowed);
-        }
-        let held = |scope: &String| principal.scopes.contains(scope);
-        (!question.required_scopes.iter().all(held)).then_some(Reason::InsufficientScope)
-    }
-
-    fn allows_address(&self, address: Option<IpAddr>) -> bool {
-        let within = |address: IpAddr| {
-            let nets = self.allowed_cidrs.iter().filter_map(|cidr| cidr.parse::<IpNet>().ok());
-            nets.into_iter().any(|net| net.contains(&address))
-        };
-        self.allowed_cidrs.is_empty() || address.map(|a| a.to_canonical()).is_some_and(within)
     }
 }
 

@@ -1,6 +1,9 @@
 //! Permanent tokens: the record decides, then its owner, then its time.
+//!
+//! The steps are pure functions of records, so that a verifier can take records from
+//! its memory, and keep a [`Finding`] for as long as none of them changes.
 
-use super::{Good, Reason, Refusal};
+use super::{Finding, Good, Reason, Refusal};
 use crate::{
     clock::Timestamp,
     id::{AccountId, TokenId, UserId},
@@ -11,83 +14,136 @@ use crate::{
     store::{Key, StoreError, StoreReader, records},
 };
 
+/// A token's record, whose secret is the one presented.
+pub struct Claimed {
+    token: PermanentToken,
+    replaced_at: Timestamp,
+}
+
+/// Whom a token speaks for, as the store has them.
+pub struct Owner {
+    /// The user; `None`: there is none.
+    pub user: Option<User>,
+    /// The user's account; `None`: there is none.
+    pub account: Option<Account>,
+}
+
 pub(super) async fn examine(
     store: &dyn StoreReader,
     presented: &Presented,
     now: Timestamp,
 ) -> Result<Good, Refusal> {
-    let token: PermanentToken =
-        records::load(store, presented.id.into()).await?.ok_or(Reason::Unknown)?;
-    check_secret(&token, presented, now)?;
-    if token.revoked_at != 0 {
+    let token = records::load(store, presented.id.into()).await?;
+    let claimed = Claimed::of(presented, token)?;
+    if claimed.replaced_at <= now {
         return Err(Reason::Revoked.into());
     }
-    let (account, user) = ids(&token)?;
+    let (account, user) = claimed.owner()?;
     let values = store.read(&[account.into(), user.into(), Key::Roles]).await?;
-    let [account_bytes, user_bytes, roles] = values.as_slice() else {
+    let [account, user, roles] = values.as_slice() else {
         return Err(StoreError::Damaged("an answer of the store").into());
     };
-    let account: Option<Account> = account_bytes.as_deref().map(records::decode).transpose()?;
-    let user: Option<User> = user_bytes.as_deref().map(records::decode).transpose()?;
-    let enabled = |user: &User| !user.disabled && account.as_ref().is_some_and(|a| !a.disabled);
-    let user = user.filter(enabled).ok_or(Reason::PrincipalDisabled)?;
-    check_time(&token, now)?;
-    Ok(good(token, &user, roles.as_deref())?)
+    let owner = Owner::decode(user.as_deref(), account.as_deref())?;
+    let finding = claimed.finding(&owner, &catalogue(roles.as_deref())?)?;
+    match finding.refusal_at(now) {
+        Some(reason) => Err(reason.into()),
+        None => finding.outcome.map_err(Refusal::Denied),
+    }
 }
 
-/// Compares the presented secret with the current one and, while its overlap lasts,
-/// the one before. An older one was real once: it is told apart and logged, since
-/// an old copy is in somebody's hands.
-fn check_secret(
-    token: &PermanentToken,
-    presented: &Presented,
-    now: Timestamp,
-) -> Result<(), Reason> {
-    if presented.hash.matches(&token.hash) {
-        return Ok(());
-    }
-    let previous = presented.hash.matches(&token.previous_hash);
-    if previous && now.millis() < token.previous_expires_at {
-        return Ok(());
-    }
-    if previous || token.retired.iter().any(|old| old == presented.hash.prefix()) {
-        tracing::warn!(token.id, "a secret that a rotation replaced was presented");
-        return Err(Reason::Revoked);
-    }
-    Err(Reason::Unknown)
+/// Reads the role catalogue, which is never missing once the issuer was up.
+///
+/// # Errors
+/// When it is missing or can't be read.
+pub fn catalogue(bytes: Option<&[u8]>) -> Result<Catalogue, StoreError> {
+    let bytes = bytes.ok_or(StoreError::Damaged("the role catalogue is missing"))?;
+    Catalogue::from_bytes(bytes).map_err(|_| StoreError::Damaged("the role catalogue"))
 }
 
-fn check_time(token: &PermanentToken, now: Timestamp) -> Result<(), Reason> {
-    if token.expires_at != 0 && now.millis() >= token.expires_at {
-        return Err(Reason::Expired);
+impl Owner {
+    /// Reads both records.
+    ///
+    /// # Errors
+    /// When one can't be read.
+    pub fn decode(user: Option<&[u8]>, account: Option<&[u8]>) -> Result<Self, StoreError> {
+        let user = user.map(records::decode).transpose()?;
+        Ok(Self { user, account: account.map(records::decode).transpose()? })
     }
-    if now.millis() < token.not_before {
-        return Err(Reason::NotYetValid);
+
+    fn enabled(&self) -> Option<&User> {
+        let is_open = self.account.as_ref().is_some_and(|account| !account.disabled);
+        self.user.as_ref().filter(|user| is_open && !user.disabled)
     }
-    Ok(())
 }
 
-fn good(token: PermanentToken, user: &User, roles: Option<&[u8]>) -> Result<Good, StoreError> {
-    let roles = roles.ok_or(StoreError::Damaged("the role catalogue is missing"))?;
-    let catalogue =
-        Catalogue::from_bytes(roles).map_err(|_| StoreError::Damaged("the role catalogue"))?;
-    let (account, owner) = ids(&token)?;
-    let id = TokenId::try_from(token.id).map_err(|_| StoreError::Damaged("a permanent token"))?;
-    let role = catalogue.by_id(token.role);
-    Ok(Good {
-        principal: Principal {
-            proof: Proof::PermanentToken(id),
-            account,
-            user: owner,
-            role: role.map(|role| role.name.clone()).unwrap_or_default(),
-            scopes: effective_scopes(&catalogue, token.role, user.role),
-            audiences: token.audiences,
-            issued_at: Timestamp::from_millis(token.created_at),
-            expires_at: (token.expires_at != 0).then(|| Timestamp::from_millis(token.expires_at)),
-            name: token.name,
-        },
-        allowed_cidrs: token.allowed_cidrs,
-    })
+impl Claimed {
+    /// Compares the presented secret with the record's: the current one and the one
+    /// before, whose time may be over. One that is older was real once: it is told apart
+    /// and logged, since an old copy is in somebody's hands.
+    ///
+    /// # Errors
+    /// Why the token is refused, whoever owns it.
+    pub fn of(presented: &Presented, token: Option<PermanentToken>) -> Result<Self, Reason> {
+        let token = token.ok_or(Reason::Unknown)?;
+        let replaced_at = if presented.hash.matches(&token.hash) {
+            Timestamp::NEVER
+        } else if presented.hash.matches(&token.previous_hash) {
+            Timestamp::from_millis(token.previous_expires_at)
+        } else if token.retired.iter().any(|old| old == presented.hash.prefix()) {
+            tracing::warn!(token.id, "a secret that a rotation replaced was presented");
+            return Err(Reason::Revoked);
+        } else {
+            return Err(Reason::Unknown);
+        };
+        if token.revoked_at == 0 { Ok(Self { token, replaced_at }) } else { Err(Reason::Revoked) }
+    }
+
+    /// Whose it is.
+    ///
+    /// # Errors
+    /// When the record holds no ids.
+    pub fn owner(&self) -> Result<(AccountId, UserId), StoreError> {
+        let damaged = |_| StoreError::Damaged("a permanent token");
+        let account = self.token.account.try_into().map_err(damaged)?;
+        Ok((account, self.token.user.try_into().map_err(damaged)?))
+    }
+
+    /// What these records say of the token.
+    ///
+    /// # Errors
+    /// When the record can't be read.
+    pub fn finding(self, owner: &Owner, catalogue: &Catalogue) -> Result<Finding, StoreError> {
+        let replaced_at = self.replaced_at;
+        let outcome = match owner.enabled() {
+            Some(user) => Ok(self.good(user, catalogue)?),
+            None => Err(Reason::PrincipalDisabled),
+        };
+        Ok(Finding { replaced_at, outcome })
+    }
+
+    fn good(self, user: &User, catalogue: &Catalogue) -> Result<Good, StoreError> {
+        let (account, owner) = self.owner()?;
+        let token = self.token;
+        let id = TokenId::try_from(token.id);
+        let id = id.map_err(|_| StoreError::Damaged("a permanent token"))?;
+        let role = catalogue.by_id(token.role);
+        let expires_at = Timestamp::from_millis(token.expires_at);
+        Ok(Good {
+            principal: Principal {
+                proof: Proof::PermanentToken(id),
+                account,
+                user: owner,
+                role: role.map(|role| role.name.clone()).unwrap_or_default(),
+                scopes: effective_scopes(catalogue, token.role, user.role),
+                audiences: token.audiences,
+                issued_at: Timestamp::from_millis(token.created_at),
+                expires_at: (token.expires_at != 0).then_some(expires_at),
+                name: token.name,
+            },
+            not_before: Timestamp::from_millis(token.not_before),
+            allowed_cidrs: token.allowed_cidrs,
+        })
+    }
 }
 
 /// The scopes of the token's role that its owner's role still has: an owner who is
@@ -97,9 +153,4 @@ pub fn effective_scopes(catalogue: &Catalogue, token_role: i64, user_role: i64) 
         (Some(token), Some(user)) => token.scopes.intersection(&user.scopes),
         _ => ScopeSet::default(),
     }
-}
-
-fn ids(token: &PermanentToken) -> Result<(AccountId, UserId), StoreError> {
-    let damaged = |_| StoreError::Damaged("a permanent token");
-    Ok((token.account.try_into().map_err(damaged)?, token.user.try_into().map_err(damaged)?))
 }

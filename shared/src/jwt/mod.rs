@@ -25,7 +25,7 @@ mod verify;
 pub use self::{
     claims::AccessClaims,
     signer::{AccessSigner, SigningError},
-    verify::{Rejection, VerifiedClaims, VerifyingKeys, verify},
+    verify::{CLOCK_SKEW, Rejection, VerifiedClaims, VerifyingKeys, verify, verify_signature},
 };
 
 /// The longest access token that is made or read, in bytes.

@@ -10,16 +10,20 @@
 //!
 //! To add a backend: implement both traits, and run [`conformance`] on it.
 
+mod changes;
 pub mod conformance;
 pub mod embedded;
 pub mod records;
 pub mod redis;
 mod url;
 
+pub use self::changes::Changes;
 pub use self::url::{
     OpenError, OpenStore, RedisUrl, StoreOptions, StoreUrl, StoreUrlError, Transport, open,
     open_reader,
 };
+
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
@@ -98,6 +102,12 @@ pub trait StoreReader: Send + Sync {
     /// # Errors
     /// [`StoreError::Unavailable`]; `None` is absence, never an outage.
     async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, StoreError>;
+
+    /// Tells `changes`, from now on and until the store is dropped, what changes, and
+    /// looks every `interval` whether it is still told. Once for each store.
+    ///
+    /// A store that can't tell does nothing: then no view of it is ever proven.
+    fn follow(&self, _changes: Arc<dyn Changes>, _interval: Duration) {}
 }
 
 /// What an issuer may do besides.
@@ -171,6 +181,15 @@ pub trait StoreWriter: StoreReader {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<i64>, StoreError>;
+
+    /// Shows those who follow the store that it takes writes. Call it several times in
+    /// each staleness bound.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn beat(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Forgets records past their `garbage_at`. Stores that do so by themselves do nothing.
     ///

@@ -12,7 +12,12 @@ mod tables;
 mod tests;
 mod writer;
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::Path,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 
@@ -22,7 +27,7 @@ use self::{
     tables::{Reading, Writing},
     writer::Writer,
 };
-use super::{Index, Key, StoreError, StoreReader, StoreWriter, Swap};
+use super::{Changes, Index, Key, StoreError, StoreReader, StoreWriter, Swap};
 use crate::{
     clock::Timestamp,
     id::{AccountId, TokenId},
@@ -42,6 +47,7 @@ pub struct EmbeddedStore {
     // Before the file: the writer must have ended when the file is closed.
     writer: Arc<Writer>,
     file: Arc<DatabaseFile>,
+    follower: Arc<OnceLock<Arc<dyn Changes>>>,
 }
 
 impl EmbeddedStore {
@@ -57,7 +63,7 @@ impl EmbeddedStore {
     fn start(file: DatabaseFile) -> Result<Self, OpenError> {
         let file = Arc::new(file);
         let writer = Writer::start(file.clone()).map_err(OpenError::Thread)?;
-        Ok(Self { writer: Arc::new(writer), file })
+        Ok(Self { writer: Arc::new(writer), file, follower: Arc::default() })
     }
 
     /// Applies `change` and waits until it is durable.
@@ -65,7 +71,17 @@ impl EmbeddedStore {
         &self,
         change: impl FnOnce(&mut Writing<'_>) -> Result<T, redb::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
-        tokio::time::timeout(DEADLINE, self.writer.write(change))
+        self.write_and_tell(change, || ()).await
+    }
+
+    /// As [`Self::write`]. `tell` is called when it is durable and before that is
+    /// answered, though nobody may wait for the answer any more.
+    async fn write_and_tell<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut Writing<'_>) -> Result<T, redb::Error> + Send + 'static,
+        tell: impl FnOnce() + Send + 'static,
+    ) -> Result<T, StoreError> {
+        tokio::time::timeout(DEADLINE, self.writer.write(change, tell))
             .await
             .unwrap_or_else(|_| Err(StoreError::Unavailable("the disk is too slow".to_owned())))
     }
@@ -94,6 +110,15 @@ impl StoreReader for EmbeddedStore {
     async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         self.view(|tables| tables.records(keys))
     }
+
+    fn follow(&self, changes: Arc<dyn Changes>, _interval: Duration) {
+        changes.always_proven();
+        if self.follower.set(changes.clone()).is_err() {
+            tracing::error!("the store is followed already");
+        }
+        // What was held before is not told of.
+        changes.all_changed();
+    }
 }
 
 #[async_trait]
@@ -108,10 +133,18 @@ impl StoreWriter for EmbeddedStore {
         if new.is_some_and(<[u8]>::is_empty) {
             return Err(StoreError::Damaged("a value is never empty"));
         }
+        let (follower, changed) = (self.follower.clone(), key.clone());
+        let tell = move || {
+            if let Some(follower) = follower.get() {
+                follower.changed(&changed);
+            }
+        };
         let key = tables::record_key(key);
         let expected = expected.map(<[u8]>::to_vec);
         let new = new.map(|value| tables::stored(value, garbage_at.unwrap_or(Timestamp::NEVER)));
-        self.write(move |tables| tables.swap(&key, expected.as_deref(), new.as_deref())).await
+        let swap =
+            move |tables: &mut Writing<'_>| tables.swap(&key, expected.as_deref(), new.as_deref());
+        self.write_and_tell(swap, tell).await
     }
 
     async fn index_add(&self, index: Index, id: i64) -> Result<(), StoreError> {

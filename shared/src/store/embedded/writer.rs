@@ -40,13 +40,14 @@ impl Writer {
         Ok(Self { queue: Some(queue), thread: Some(thread) })
     }
 
-    /// Applies `change` and waits until it is durable.
+    /// Applies `change`, waits until it is durable, and calls `tell` before answering.
     pub(super) async fn write<T: Send + 'static>(
         &self,
         change: impl FnOnce(&mut Writing<'_>) -> Result<T, redb::Error> + Send + 'static,
+        tell: impl FnOnce() + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        let job = Box::new(Request { state: State::Waiting(change), reply });
+        let job = Box::new(Request { state: State::Waiting(change), tell, reply });
         let queue = self.queue.as_ref().ok_or_else(stopped)?;
         queue.send(job).await.map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
@@ -82,8 +83,9 @@ trait Job: Send {
     fn answer(self: Box<Self>, failure: Option<&redb::Error>);
 }
 
-struct Request<F, T> {
+struct Request<F, T, N> {
     state: State<F, T>,
+    tell: N,
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
@@ -93,10 +95,11 @@ enum State<F, T> {
     Failed,
 }
 
-impl<F, T> Job for Request<F, T>
+impl<F, T, N> Job for Request<F, T, N>
 where
     F: FnOnce(&mut Writing<'_>) -> Result<T, redb::Error> + Send,
     T: Send,
+    N: FnOnce() + Send,
 {
     fn apply(&mut self, tables: &mut Writing<'_>) -> Result<(), redb::Error> {
         if let State::Waiting(change) = std::mem::replace(&mut self.state, State::Failed) {
@@ -111,6 +114,8 @@ where
             (State::Applied(value), None) => Ok(value),
             (State::Waiting(_) | State::Failed, None) => Err(stopped()),
         };
+        // Also after a failure, which may have left the change on the disk.
+        (self.tell)();
         // The caller may have given up.
         let _ = self.reply.send(answer);
     }

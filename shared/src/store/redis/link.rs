@@ -11,7 +11,8 @@ use std::{
 };
 
 use ::redis::{
-    Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind, aio::MultiplexedConnection,
+    Cmd, ErrorKind, FromRedisValue, PushInfo, RedisError, ServerErrorKind,
+    aio::MultiplexedConnection,
 };
 use tokio::{
     runtime::Handle,
@@ -20,7 +21,7 @@ use tokio::{
     time::{Instant, sleep, timeout, timeout_at},
 };
 
-use super::{scripts::Call, settings::RedisSettings, transport};
+use super::{follow::Follower, names::Names, scripts::Call, settings::RedisSettings, transport};
 use crate::store::StoreError;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
@@ -28,9 +29,16 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The source of connections to one server.
 pub(super) struct Links {
-    settings: Arc<RedisSettings>,
+    server: Arc<Server>,
     status: watch::Sender<Status>,
     keeper: OnceLock<AbortHandle>,
+}
+
+/// What every new connection needs to know.
+struct Server {
+    settings: RedisSettings,
+    names: Arc<Names>,
+    follower: OnceLock<Follower>,
 }
 
 #[derive(Clone)]
@@ -56,9 +64,9 @@ enum Failure {
 }
 
 impl Links {
-    pub(super) fn new(settings: RedisSettings) -> Self {
+    pub(super) fn new(settings: RedisSettings, names: Arc<Names>) -> Self {
         let links = Self {
-            settings: Arc::new(settings),
+            server: Arc::new(Server { settings, names, follower: OnceLock::new() }),
             status: watch::Sender::new(Status::Connecting),
             keeper: OnceLock::new(),
         };
@@ -69,18 +77,27 @@ impl Links {
     }
 
     pub(super) fn settings(&self) -> &RedisSettings {
-        &self.settings
+        &self.server.settings
+    }
+
+    /// From the next connection on, which is made now if there is one already.
+    pub(super) fn follow(&self, follower: Follower) {
+        if self.server.follower.set(follower).is_err() {
+            tracing::error!("the store is followed already");
+        } else if let Status::Up(link) = &*self.status.borrow() {
+            link.broken.notify_one();
+        }
     }
 
     /// Sends one command and reads its answer, within the deadline.
     pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        let deadline = Instant::now() + self.settings.deadline;
+        let deadline = Instant::now() + self.server.settings.deadline;
         self.attempt(command, deadline).await.map_err(Failure::into_store_error)
     }
 
     /// Runs a script, within the deadline.
     pub(super) async fn run<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, StoreError> {
-        let deadline = Instant::now() + self.settings.deadline;
+        let deadline = Instant::now() + self.server.settings.deadline;
         match self.attempt(call.by_digest(), deadline).await {
             // Known to have done nothing, so it is safe to send again.
             Err(Failure::UnknownScript) => self.attempt(&call.by_source(), deadline).await,
@@ -129,7 +146,7 @@ impl Links {
 
     fn start(&self) {
         self.keeper.get_or_init(|| {
-            let keep = keep_connected(self.settings.clone(), self.status.clone());
+            let keep = keep_connected(self.server.clone(), self.status.clone());
             tokio::spawn(keep).abort_handle()
         });
     }
@@ -149,19 +166,21 @@ impl Drop for Link {
     }
 }
 
-async fn keep_connected(settings: Arc<RedisSettings>, status: watch::Sender<Status>) {
+async fn keep_connected(server: Arc<Server>, status: watch::Sender<Status>) {
+    let address = &server.settings.address;
     loop {
-        let (link, mut driver) = connect_at_last(&settings, &status).await;
+        let (link, mut driver) = connect_at_last(&server, &status).await;
         let connected_at = Instant::now();
-        tracing::info!(store.address = %settings.address, "connected to the store");
+        tracing::info!(store.address = %address, "connected to the store");
         status.send_replace(Status::Up(link.clone()));
         // A link given up on lives as long as calls that were sent over it.
         tokio::select! {
             _ = &mut driver => {}
             () = link.broken.notified() => {}
+            () = server.watch(&link) => {}
         }
         status.send_replace(Status::Connecting);
-        tracing::warn!(store.address = %settings.address, "lost the connection to the store");
+        tracing::warn!(store.address = %address, "lost the connection to the store");
         if connected_at.elapsed() < LONGEST_PAUSE {
             // A server that lets us in and throws us out must not be run down.
             sleep(FIRST_PAUSE).await;
@@ -170,26 +189,52 @@ async fn keep_connected(settings: Arc<RedisSettings>, status: watch::Sender<Stat
 }
 
 async fn connect_at_last(
-    settings: &RedisSettings,
+    server: &Arc<Server>,
     status: &watch::Sender<Status>,
 ) -> (Arc<Link>, JoinHandle<()>) {
+    let address = &server.settings.address;
     let mut pause = FIRST_PAUSE;
     loop {
-        let reason = match timeout(settings.deadline, transport::connect(settings)).await {
-            Ok(Ok((connection, driver))) => {
-                let broken = Notify::new();
-                let link = Link { connection, broken, driver: driver.abort_handle() };
-                return (Arc::new(link), driver);
-            }
+        let reason = match timeout(server.settings.deadline, server.connect()).await {
+            Ok(Ok((link, driver))) => return (Arc::new(link), driver),
             Ok(Err(error)) => describe(&error),
             Err(_) => "no connection within the deadline".to_owned(),
         };
         if reason_is_new(&status.borrow(), &reason) {
-            tracing::warn!(store.address = %settings.address, reason, "can't connect to the store; trying on");
+            tracing::warn!(store.address = %address, reason, "can't connect to the store; trying on");
         }
         status.send_replace(Status::Down(reason.into()));
         sleep(pause).await;
         pause = LONGEST_PAUSE.min(pause * 2);
+    }
+}
+
+impl Server {
+    async fn connect(self: &Arc<Self>) -> Result<(Link, JoinHandle<()>), RedisError> {
+        let server = self.clone();
+        let take = move |push: PushInfo| {
+            if let Some(follower) = server.follower.get() {
+                follower.take(&server.names, &push);
+            }
+            Ok::<_, std::convert::Infallible>(())
+        };
+        let (mut connection, driver) = transport::connect(&self.settings, take).await?;
+        if let Some(follower) = self.follower.get() {
+            follower.begin(&self.names, &mut connection).await?;
+        }
+        let broken = Notify::new();
+        Ok((Link { connection, broken, driver: driver.abort_handle() }, driver))
+    }
+
+    /// Until the link is of no more use to one who follows.
+    async fn watch(&self, link: &Link) {
+        match self.follower.get() {
+            Some(follower) => {
+                let (connection, deadline) = (link.connection.clone(), self.settings.deadline);
+                follower.watch(&self.names, connection, deadline).await;
+            }
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -215,7 +260,7 @@ fn failure(error: &RedisError) -> Failure {
 
 /// What went wrong, without the server's words where they may repeat what was
 /// sent: an old server answers HELLO with the password in its error.
-fn describe(error: &RedisError) -> String {
+pub(super) fn describe(error: &RedisError) -> String {
     match error.kind() {
         ErrorKind::Io => error.to_string(),
         ErrorKind::AuthenticationFailed => {

@@ -5,13 +5,14 @@
 //! accepts too. One connection carries all calls (`link`); it is replaced
 //! behind the callers' backs, and while there is none a call fails at once.
 
+mod follow;
 mod link;
 mod names;
 mod scripts;
 mod settings;
 mod transport;
 
-use std::fmt;
+use std::{fmt, sync::Arc, time::Duration};
 
 use ::redis::{Cmd, cmd};
 use async_trait::async_trait;
@@ -19,8 +20,8 @@ use async_trait::async_trait;
 pub use self::settings::{
     Address, BadTlsSettings, DEFAULT_DEADLINE, DEFAULT_PREFIX, RedisSettings,
 };
-use self::{link::Links, names::Names};
-use super::{Index, Key, StoreError, StoreReader, StoreWriter, Swap};
+use self::{follow::Follower, link::Links, names::Names};
+use super::{Changes, Index, Key, StoreError, StoreReader, StoreWriter, Swap};
 use crate::{
     clock::Timestamp,
     id::{AccountId, TokenId},
@@ -29,7 +30,7 @@ use crate::{
 /// A store on one Redis server. Share it in an `Arc`.
 pub struct RedisStore {
     links: Links,
-    names: Names,
+    names: Arc<Names>,
 }
 
 impl RedisStore {
@@ -39,8 +40,8 @@ impl RedisStore {
     /// The server need not be up: until it is, every call is
     /// [`StoreError::Unavailable`].
     pub fn new(settings: RedisSettings) -> Self {
-        let names = Names::new(&settings.prefix);
-        Self { links: Links::new(settings), names }
+        let names = Arc::new(Names::new(&settings.prefix));
+        Self { links: Links::new(settings, names.clone()), names }
     }
 }
 
@@ -74,6 +75,10 @@ impl StoreReader for RedisStore {
                 }
             }
         }
+    }
+
+    fn follow(&self, changes: Arc<dyn Changes>, interval: Duration) {
+        self.links.follow(Follower { changes, interval });
     }
 }
 
@@ -154,6 +159,10 @@ impl StoreWriter for RedisStore {
         limit: usize,
     ) -> Result<Vec<i64>, StoreError> {
         self.links.query(&members_above(&self.names.live(account), now.millis(), limit)).await
+    }
+
+    async fn beat(&self) -> Result<(), StoreError> {
+        self.links.query(cmd("INCR").arg(self.names.heartbeat())).await
     }
 }
 

@@ -32,6 +32,31 @@ impl Names {
         }
     }
 
+    /// The number that goes up while an issuer writes.
+    pub(super) fn heartbeat(&self) -> String {
+        format!("{}hb", self.prefix)
+    }
+
+    /// What the names of the records that verifiers hold begin with. None begins with
+    /// another, which the server would refuse.
+    pub(super) fn followed(&self) -> [String; 6] {
+        ["t:", "u:", "a:", "rev:", "roles", "jwk"].map(|kind| format!("{}{kind}", self.prefix))
+    }
+
+    /// The key that is called `name`, if it is one of those.
+    pub(super) fn key(&self, name: &[u8]) -> Option<Key> {
+        let name = std::str::from_utf8(name).ok()?.strip_prefix(&*self.prefix)?;
+        match name.split_once(':') {
+            Some(("t", id)) => Some(Key::Token(id.parse::<i64>().ok()?.try_into().ok()?)),
+            Some(("u", id)) => Some(Key::User(id.parse::<i64>().ok()?.try_into().ok()?)),
+            Some(("a", id)) => Some(Key::Account(id.parse::<i64>().ok()?.try_into().ok()?)),
+            Some(("rev", bucket)) => Some(Key::Revocations(bucket.parse().ok()?)),
+            None if name == "roles" => Some(Key::Roles),
+            None if name == "jwk" => Some(Key::KeySet),
+            _ => None,
+        }
+    }
+
     /// The sorted set that holds an index; the score of a member is its id.
     pub(super) fn index(&self, index: Index) -> String {
         let prefix = &self.prefix;
@@ -47,5 +72,31 @@ impl Names {
     /// expires, in milliseconds, `+inf` for never.
     pub(super) fn live(&self, account: AccountId) -> String {
         format!("{}il:{account}", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_followed_name_reads_back_as_its_key() {
+        let names = Names::new("mine:");
+        for key in [
+            Key::Token(7.try_into().unwrap()),
+            Key::User(8.try_into().unwrap()),
+            Key::Account(9.try_into().unwrap()),
+            Key::Revocations(255),
+            Key::Roles,
+            Key::KeySet,
+        ] {
+            let name = names.record(&key);
+            assert_eq!(names.key(name.as_bytes()), Some(key.clone()));
+            let prefixes = names.followed();
+            assert_eq!(prefixes.iter().filter(|p| name.starts_with(p.as_str())).count(), 1);
+        }
+        for other in ["mine:sk:k", "mine:t:x", "mine:t:0", "t:7", "mine:hb", "mine:roles:1"] {
+            assert_eq!(names.key(other.as_bytes()), None, "{other}");
+        }
     }
 }

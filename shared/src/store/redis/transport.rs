@@ -4,7 +4,7 @@ use std::{io, pin::Pin};
 
 use ::redis::{
     AsyncConnectionConfig, ProtocolVersion, RedisConnectionInfo, RedisError,
-    aio::MultiplexedConnection,
+    aio::{AsyncPushSender, MultiplexedConnection},
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -18,14 +18,17 @@ use super::settings::{Address, RedisSettings};
 /// Calls that may wait to be written before the next one waits for its turn.
 const QUEUE: usize = 1024;
 
-/// Connects and logs in. The task drives the connection and ends with it.
+/// Connects and logs in. `pushes` gets what the server sends unasked. The task drives the connection and ends with it.
 pub(super) async fn connect(
     settings: &RedisSettings,
+    pushes: impl AsyncPushSender,
 ) -> Result<(MultiplexedConnection, JoinHandle<()>), RedisError> {
     let stream = open(&settings.address).await?;
     // The deadline is kept by the caller, over the whole call.
-    let config =
-        AsyncConnectionConfig::new().set_response_timeout(None).set_pipeline_buffer_size(QUEUE);
+    let config = AsyncConnectionConfig::new()
+        .set_response_timeout(None)
+        .set_pipeline_buffer_size(QUEUE)
+        .set_push_sender(pushes);
     let (connection, driver) =
         MultiplexedConnection::new_with_config(&login(settings), stream, config).await?;
     Ok((connection, tokio::spawn(driver)))
