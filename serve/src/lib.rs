@@ -1,6 +1,8 @@
 //! How Tessera's services listen: limits, TLS, health, reflection, and a drain
 //! that ends. Issuer and verifier never depend on each other; both stand on this.
 
+pub mod tls;
+
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, time::Duration};
 
 use tessera_shared::config::TlsFiles;
@@ -8,17 +10,21 @@ use tokio::{net::TcpListener, sync::oneshot};
 use tokio_stream::{StreamExt as _, wrappers::TcpListenerStream};
 use tonic::{
     server::NamedService,
+    service::Routes,
     transport::{Identity, Server, ServerTlsConfig, server::Router},
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
 
 /// Requests in flight on one connection; more wait.
-const STREAMS_PER_CONNECTION: u32 = 1024;
+pub const STREAMS_PER_CONNECTION: u32 = 1024;
 /// A call that takes longer is cut off.
-const CALL_TIMEOUT: Duration = Duration::from_secs(30);
-const HEADER_BYTES: u32 = 32 * 1024;
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
-const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+pub const CALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// The largest header list that is read, in bytes.
+pub const HEADER_BYTES: u32 = 32 * 1024;
+/// How often a silent connection is asked whether it is alive.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
+/// How long it may take to answer that.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a service could not listen or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -39,6 +45,17 @@ pub enum ServeError {
         /// What the operating system said.
         error: io::Error,
     },
+    /// A certificate or key could be read, but not used.
+    #[error("can't use {path} for TLS: {what}")]
+    Tls {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A thread could not be started.
+    #[error("can't start a thread: {0}")]
+    Thread(io::Error),
     /// The reflection service could not be made from the contract.
     #[error("the contract can't be reflected: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
@@ -97,12 +114,22 @@ pub fn server(tls: Option<&TlsFiles>) -> Result<Server, ServeError> {
 /// # Errors
 /// Never with a contract that compiles.
 pub fn with_reflection(router: Router) -> Result<Router, ServeError> {
-    let builder = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(tessera_proto::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
-    Ok(router.add_service(builder().build_v1()?).add_service(builder().build_v1alpha()?))
+    Ok(router.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?))
+}
+
+/// As [`with_reflection`], for a server of our own.
+///
+/// # Errors
+/// Never with a contract that compiles.
+pub fn routes_with_reflection(routes: Routes) -> Result<Routes, ServeError> {
+    let routes = routes.add_service(reflection().build_v1()?);
+    Ok(routes.add_service(reflection().build_v1alpha()?))
+}
+
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .register_encoded_file_descriptor_set(tessera_proto::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
 /// Says of the whole server, and of the service `S`, whether it serves.

@@ -55,8 +55,13 @@ pub struct TokenHash([u8; 32]);
 impl TokenHash {
     /// The hash of the string that a holder presents.
     pub fn of(plain: &str) -> Self {
+        Self::of_bytes(plain.as_bytes())
+    }
+
+    /// As [`Self::of`], for a string that nobody has read yet.
+    pub fn of_bytes(plain: &[u8]) -> Self {
         let mut hash = [0; 32];
-        hash.copy_from_slice(digest(&SHA256, plain.as_bytes()).as_ref());
+        hash.copy_from_slice(digest(&SHA256, plain).as_ref());
         Self(hash)
     }
 
@@ -77,7 +82,7 @@ impl TokenHash {
 }
 
 /// A permanent token's string that is of the right form; whether it exists is not known.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Presented {
     /// The record that it claims to be of.
     pub id: TokenId,

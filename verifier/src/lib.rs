@@ -4,15 +4,19 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | `service` | the gRPC face: limits, conversions, how a call fails |
+//! | `front` | connections, threads, and which way a call goes |
+//! | `service` | the gRPC face: the hot path, limits, conversions, how a call fails |
+//! | `memory` | what was found about tokens, and whether it still holds |
 //! | `http` | the HTTP face: keys, health |
 //! | `watched` | the store, and whether it answers |
 //!
-//! The examination itself is [`tessera_shared::examine`]. To add a limit to a
+//! What a token is worth is decided in [`tessera_shared::examine`]. To add a limit to a
 //! request: document it in `verifier_service.proto`, and check it in
 //! `service::question`.
 
+mod front;
 mod http;
+mod memory;
 mod service;
 #[cfg(test)]
 mod testing;
@@ -32,16 +36,17 @@ pub use tessera_serve::{Listeners, ServeError};
 use tessera_shared::{
     clock::{Clock, SystemClock},
     config::VerifierConfig,
-    examine::Examiner,
     opaque::Opaque,
     store::StoreReader,
 };
 use tokio::sync::oneshot;
+use tonic::{server::NamedService as _, service::Routes};
 use tonic_health::server::HealthReporter;
 
 use crate::{
     http::Face,
-    service::{Server, VerifierApi},
+    memory::Memory,
+    service::{Api, Named},
     watched::WatchedStore,
 };
 
@@ -69,18 +74,20 @@ async fn serve(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let store = Arc::new(WatchedStore::new(store));
-    let api = VerifierApi {
-        examiner: Examiner::new(Opaque::new(config.token_prefix.as_str()), store.clone()),
-        clock,
-        require_audience: config.require_audience,
-    };
+    let memory = Memory::new(
+        store.clone(),
+        clock.clone(),
+        Opaque::new(config.token_prefix.as_str()),
+        config.staleness_bound,
+        config.cache_bytes,
+    );
     let (mut health, health_service) = tonic_health::server::health_reporter();
     let reporter = health.clone();
-    tessera_serve::report::<Server>(&health, false).await;
-    let router = tessera_serve::server(config.tls.as_ref())?
-        .add_service(service::server(api))
-        .add_service(health_service);
-    let router = tessera_serve::with_reflection(router)?;
+    tessera_serve::report::<Named>(&health, false).await;
+    let routes = tessera_serve::routes_with_reflection(Routes::new(health_service))?.prepare();
+    let tls = config.tls.as_ref().map(tessera_serve::tls::acceptor).transpose()?;
+    let api = Api { memory: memory.clone(), clock, require_audience: config.require_audience };
+    let service = front::Service { api, routes, tls };
     let draining = Arc::new(AtomicBool::new(false));
     let app = http::app(Face { store: store.clone(), draining: draining.clone() });
 
@@ -92,7 +99,8 @@ async fn serve(
         end_health(&mut health).await;
     };
     let grpc = async {
-        let served = tessera_serve::grpc(router, listeners.grpc, end, config.drain_timeout).await;
+        let served =
+            front::serve(service, listeners.grpc, config.threads, end, config.drain_timeout).await;
         drop(drained);
         served
     };
@@ -103,18 +111,27 @@ async fn serve(
     tokio::pin!(serving);
     tokio::select! {
         ended = &mut serving => return ended.map(drop),
-        () = store.wait_for_an_answer() => {
-            tessera_serve::report::<Server>(&reporter, true).await;
+        () = warmed(&memory, &store) => {
+            tessera_serve::report::<Named>(&reporter, true).await;
         }
     }
     serving.await.map(drop)
 }
 
+/// Resolves once the store has answered, and what is always needed is in memory.
+async fn warmed(memory: &Memory, store: &WatchedStore) {
+    store.wait_for_an_answer().await;
+    if let Err(error) = memory.warm().await {
+        // Each call reads for itself what it needs.
+        tracing::debug!(%error, "the memory is cold");
+    }
+}
+
 /// Tells every watcher NOT_SERVING, and then ends its stream: a health watch has no
 /// end of its own, and would hold each drain up to its deadline.
 async fn end_health(health: &mut HealthReporter) {
-    tessera_serve::report::<Server>(health, false).await;
-    for service in ["", <Server as tonic::server::NamedService>::NAME] {
+    tessera_serve::report::<Named>(health, false).await;
+    for service in ["", Named::NAME] {
         health.clear_service_status(service).await;
     }
 }

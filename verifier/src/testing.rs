@@ -4,7 +4,11 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -19,7 +23,7 @@ use tessera_shared::{
     opaque::Opaque,
     record::{Account, PermanentToken, User},
     role::Catalogue,
-    store::{Key, StoreError, StoreReader},
+    store::{Changes, Key, StoreError, StoreReader},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -47,13 +51,44 @@ pub(crate) struct FakeStore {
     gate: Mutex<Option<Arc<Barrier>>>,
     /// Told of each read of a token.
     arrival: Notify,
-    /// What happens while a token is read.
+    /// What happens while a token is read, after its record was looked up.
     meanwhile: Mutex<Option<Effect>>,
+    /// Who is told of changes, if the store tells.
+    follower: Mutex<Option<Arc<dyn Changes>>>,
+    /// Whether it lets itself be followed.
+    tells: bool,
+    /// How many reads it has answered.
+    reads: AtomicUsize,
 }
 
 impl FakeStore {
+    /// A store that tells of its changes. What it told is not proven yet.
+    pub(crate) fn telling() -> Arc<Self> {
+        Arc::new(Self { tells: true, ..Self::default() })
+    }
+
+    /// Puts a record there, and tells of it.
     pub(crate) fn put(&self, key: impl Into<Key>, record: Vec<u8>) {
+        let key = key.into();
+        self.put_silently(key.clone(), record);
+        if let Some(follower) = self.follower() {
+            follower.changed(&key);
+        }
+    }
+
+    /// Puts a record there, as while the word of it is on its way.
+    pub(crate) fn put_silently(&self, key: impl Into<Key>, record: Vec<u8>) {
         self.records.lock().unwrap().insert(key.into(), record);
+    }
+
+    /// Who follows the store.
+    pub(crate) fn follower(&self) -> Option<Arc<dyn Changes>> {
+        self.follower.lock().unwrap().clone()
+    }
+
+    /// How many reads were answered since the last call of this.
+    pub(crate) fn reads(&self) -> usize {
+        self.reads.swap(0, SeqCst)
     }
 
     pub(crate) fn cut(&self) {
@@ -126,15 +161,27 @@ impl StoreReader for FakeStore {
             if let Some(gate) = gate {
                 gate.wait().await;
             }
-            if let Some(effect) = &*self.meanwhile.lock().unwrap() {
-                effect();
-            }
+        }
+        self.reads.fetch_add(1, SeqCst);
+        let answer = {
+            let records = self.records.lock().unwrap();
+            keys.iter().map(|key| records.get(key).cloned()).collect()
+        };
+        if let [Key::Token(_)] = keys
+            && let Some(effect) = &*self.meanwhile.lock().unwrap()
+        {
+            effect();
         }
         if self.cut.lock().unwrap().is_some_and(|cut| keys.iter().any(cut)) {
             return Err(StoreError::Unavailable(INTERNALS.to_owned()));
         }
-        let records = self.records.lock().unwrap();
-        Ok(keys.iter().map(|key| records.get(key).cloned()).collect())
+        Ok(answer)
+    }
+
+    fn follow(&self, changes: Arc<dyn Changes>, _: Duration) {
+        if self.tells {
+            *self.follower.lock().unwrap() = Some(changes);
+        }
     }
 }
 

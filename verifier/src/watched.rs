@@ -14,7 +14,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tessera_shared::store::{Key, StoreError, StoreReader};
+use tessera_shared::store::{Changes, Key, StoreError, StoreReader};
 
 /// How long the store is left alone between two tries to reach it at the start.
 const RETRY: Duration = Duration::from_secs(1);
@@ -73,5 +73,9 @@ impl StoreReader for WatchedStore {
             Err(error @ (StoreError::Unavailable(_) | StoreError::Contended)) => self.failed(error),
         }
         read
+    }
+
+    fn follow(&self, changes: Arc<dyn Changes>, interval: Duration) {
+        self.store.follow(changes, interval);
     }
 }

@@ -96,6 +96,10 @@ table! {
 
     STALENESS_BOUND: "staleness-bound" "DURATION", Kind::Duration(Duration::from_millis(100), Duration::from_secs(60)), Some("2s"),
         "How long after a revocation the last verifier denies, whatever fails. The same for issuer and verifier.";
+    CACHE_BYTES: "cache-bytes" "N", Kind::Integer(1 << 20, 1 << 40), Some("268435456"),
+        "How much memory the verifier may fill with tokens it has seen, in bytes; one takes about 300.";
+    THREADS: "threads" "N", Kind::Integer(0, 1024), Some("0"),
+        "How many threads answer; 0 is one for each core that the process may run on.";
     REQUIRE_AUDIENCE: "require-audience" "BOOL", Kind::Switch, None,
         "Refuses a question that names no audience.";
 
@@ -158,7 +162,7 @@ pub static VERIFIER: &[&Section] = &[
     },
     &Section {
         heading: "Verification",
-        settings: &[&STALENESS_BOUND, &REQUIRE_AUDIENCE, &TOKEN_PREFIX],
+        settings: &[&STALENESS_BOUND, &REQUIRE_AUDIENCE, &TOKEN_PREFIX, &CACHE_BYTES, &THREADS],
     },
     &OPERATION,
 ];
@@ -179,7 +183,10 @@ pub static UP: &[&Section] = &[
     },
     &TOKENS,
     &USERS,
-    &Section { heading: "Verification", settings: &[&STALENESS_BOUND, &REQUIRE_AUDIENCE] },
+    &Section {
+        heading: "Verification",
+        settings: &[&STALENESS_BOUND, &REQUIRE_AUDIENCE, &CACHE_BYTES, &THREADS],
+    },
     &OPERATION,
 ];
 

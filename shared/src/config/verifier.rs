@@ -37,6 +37,10 @@ pub struct VerifierConfig {
     pub tls: Option<TlsFiles>,
     /// How old the view may be that an answer is given from.
     pub staleness_bound: Duration,
+    /// How much memory may hold tokens, in bytes.
+    pub cache_bytes: u64,
+    /// How many threads answer.
+    pub threads: usize,
     /// Whether a question that names no audience is refused.
     pub require_audience: bool,
     /// What permanent and refresh tokens start with.
@@ -78,6 +82,8 @@ impl VerifierConfig {
             http_listen: sources.socket_address(place.http)?,
             tls,
             staleness_bound: sources.duration(&settings::STALENESS_BOUND)?,
+            cache_bytes: sources.integer(&settings::CACHE_BYTES)?,
+            threads: threads(sources.integer(&settings::THREADS)?),
             require_audience: sources.switch(&settings::REQUIRE_AUDIENCE)?.unwrap_or(false),
             token_prefix: token_prefix(sources)?,
             drain_timeout: sources.duration(&settings::DRAIN_TIMEOUT)?,
@@ -87,6 +93,14 @@ impl VerifierConfig {
             store_password: place.store.password,
             store_ca_file: place.store.ca_file,
         })
+    }
+}
+
+/// 0 stands for what the process may run on: its affinity and its control group count.
+fn threads(asked: u64) -> usize {
+    match usize::try_from(asked) {
+        Ok(0) | Err(_) => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        Ok(threads) => threads,
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{Question, Reason};
-use crate::{clock::Timestamp, principal::Principal};
+use crate::{clock::Timestamp, principal::Principal, role::ScopeSet};
 
 /// What the records say of one plain string: true for as long as none of them changes.
 #[derive(Clone, Debug)]
@@ -52,22 +52,46 @@ impl Good {
 
     /// Why the token is refused to who asks this, if it is good otherwise.
     pub fn refusal_of(&self, question: &Question) -> Option<Reason> {
-        let principal = &self.principal;
-        if question.audience.as_ref().is_some_and(|asked| !principal.audiences.contains(asked)) {
+        let Principal { audiences, scopes, .. } = &self.principal;
+        let networks = self.networks();
+        Terms { audiences, scopes, networks: networks.as_deref() }.refusal_of(question)
+    }
+
+    /// Where the token may be used from; `None`: anywhere. What is no network matches
+    /// nothing, and limits the token all the same.
+    pub fn networks(&self) -> Option<Box<[IpNet]>> {
+        let networks = self.allowed_cidrs.iter().filter_map(|cidr| cidr.parse().ok());
+        (!self.allowed_cidrs.is_empty()).then(|| networks.collect())
+    }
+}
+
+/// For which questions a token is good.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms<'a> {
+    /// The services at which it is used.
+    pub audiences: &'a [String],
+    /// What it may do.
+    pub scopes: &'a ScopeSet,
+    /// Where it may be used from; `None`: anywhere.
+    pub networks: Option<&'a [IpNet]>,
+}
+
+impl Terms<'_> {
+    /// Why the token is refused to who asks this.
+    pub fn refusal_of(&self, question: &Question) -> Option<Reason> {
+        if question.audience.as_ref().is_some_and(|asked| !self.audiences.contains(asked)) {
             return Some(Reason::WrongAudience);
         }
-        if !self.allows_address(question.client_address) {
+        if !self.allow_address(question.client_address) {
             return Some(Reason::AddressNotAllowed);
         }
-        let held = |scope: &String| principal.scopes.contains(scope);
+        let held = |scope: &String| self.scopes.contains(scope);
         (!question.required_scopes.iter().all(held)).then_some(Reason::InsufficientScope)
     }
 
-    fn allows_address(&self, address: Option<IpAddr>) -> bool {
-        let within = |address: IpAddr| {
-            let nets = self.allowed_cidrs.iter().filter_map(|cidr| cidr.parse::<IpNet>().ok());
-            nets.into_iter().any(|net| net.contains(&address))
-        };
-        self.allowed_cidrs.is_empty() || address.map(|a| a.to_canonical()).is_some_and(within)
+    fn allow_address(&self, address: Option<IpAddr>) -> bool {
+        let Some(networks) = self.networks else { return true };
+        let address = address.map(|address| address.to_canonical());
+        address.is_some_and(|address| networks.iter().any(|net| net.contains(&address)))
     }
 }

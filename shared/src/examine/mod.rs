@@ -9,7 +9,7 @@ mod finding;
 pub mod permanent;
 
 pub use self::{
-    finding::{Finding, Good},
+    finding::{Finding, Good, Terms},
     permanent::effective_scopes,
 };
 

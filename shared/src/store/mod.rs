@@ -81,7 +81,7 @@ pub enum Swap {
 }
 
 /// The store could not answer. Never a verdict on what was asked.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub enum StoreError {
     /// Out of reach, too slow, or not confirmed: a write may or may not be done.
     #[error("the store is out of reach: {0}")]

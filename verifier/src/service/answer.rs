@@ -1,29 +1,128 @@
-//! From a verdict to a response.
+//! From what was found to the bytes of an answer.
+//!
+//! A grant is put together from parts that lie encoded in memory: a message whose fields
+//! are encoded one after the other is encoded itself (protobuf, "Encoding").
 
+use prost::{
+    Message,
+    bytes::{BufMut, Bytes},
+    encoding::{WireType, encode_key, encode_varint, encoded_len_varint},
+};
 use tessera_proto::v1::{
     self, Denial, DenialReason, PrincipalKind, VerifyResponse, verify_response::Verdict as Form,
 };
 use tessera_shared::{
     clock::Timestamp,
-    examine::{Reason, Verdict},
+    examine::Reason,
     principal::{Principal, Proof},
 };
 
 use super::failure::{Failure, Violation};
+use crate::memory::Granted;
 
-/// The verdict, true of the store at `as_of` or later.
-pub(super) fn verdict(verdict: Verdict, as_of: Timestamp) -> VerifyResponse {
-    let form = match verdict {
-        Verdict::Granted(found) => Form::Principal(principal(*found)),
-        Verdict::Denied(reason) => Form::Denial(Denial { reason: denial_reason(reason).into() }),
-    };
-    VerifyResponse { verdict: Some(form), as_of: Some(timestamp(as_of)) }
+/// `VerifyResponse.principal`, `VerifyResponse.as_of`, `BatchVerifyResponse.responses`.
+const PRINCIPAL: u32 = 1;
+const AS_OF: u32 = 3;
+const RESPONSES: u32 = 1;
+/// A gRPC message's prefix: whether it is compressed, and its length in 4 bytes.
+const PREFIX: usize = 5;
+/// The longest `as_of`, with its key and length.
+const LONGEST_AS_OF: usize = 2 + 11 + 11;
+
+/// A `VerifyResponse`, encoded.
+pub(super) enum Answer<'a> {
+    Granted(&'a Granted, Timestamp),
+    Other(VerifyResponse),
 }
 
-/// The answer to a wrong question in a batch. It is true of no instant.
-pub(super) fn wrong_question(violations: impl Iterator<Item = Violation>) -> VerifyResponse {
-    let status = Failure::InvalidFields(violations.collect()).into_rpc_status();
-    VerifyResponse { verdict: Some(Form::Error(status)), as_of: None }
+impl Answer<'_> {
+    /// A refusal, true of the store at `as_of` or later.
+    pub(super) fn denied(reason: Reason, as_of: Timestamp) -> Self {
+        let denial = Denial { reason: denial_reason(reason).into() };
+        Self::Other(VerifyResponse {
+            verdict: Some(Form::Denial(denial)),
+            as_of: Some(timestamp(as_of)),
+        })
+    }
+
+    /// The answer to a wrong question in a batch. It is true of no instant.
+    pub(super) fn wrong_question(violations: impl Iterator<Item = Violation>) -> Self {
+        let status = Failure::InvalidFields(violations.collect()).into_rpc_status();
+        Self::Other(VerifyResponse { verdict: Some(Form::Error(status)), as_of: None })
+    }
+
+    fn encode(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Granted(granted, as_of) => {
+                let [own, common] = granted.principal();
+                encode_key(PRINCIPAL, WireType::LengthDelimited, out);
+                encode_varint((own.len() + common.len()) as u64, out);
+                out.extend_from_slice(own);
+                out.extend_from_slice(common);
+                encode_as_of(*as_of, out);
+            }
+            // Only a full buffer is an error, and a vector never is.
+            Self::Other(response) => drop(response.encode(out)),
+        }
+    }
+
+    fn longest(&self) -> usize {
+        match self {
+            Self::Granted(granted, _) => {
+                let [own, common] = granted.principal();
+                let principal = own.len() + common.len();
+                1 + encoded_len_varint(principal as u64) + principal + LONGEST_AS_OF
+            }
+            Self::Other(response) => response.encoded_len(),
+        }
+    }
+
+    /// The answer to `Verify`, with a gRPC message's prefix.
+    pub(super) fn into_message(self) -> Bytes {
+        let mut out = message_of(self.longest());
+        self.encode(&mut out);
+        finish(out)
+    }
+}
+
+/// The answer to `BatchVerify`, with a gRPC message's prefix.
+pub(super) fn batch_message<'a>(answers: impl Iterator<Item = Answer<'a>>, size: usize) -> Bytes {
+    let mut out = message_of(size);
+    let mut one = Vec::new();
+    for answer in answers {
+        one.clear();
+        answer.encode(&mut one);
+        encode_key(RESPONSES, WireType::LengthDelimited, &mut out);
+        encode_varint(one.len() as u64, &mut out);
+        out.extend_from_slice(&one);
+    }
+    finish(out)
+}
+
+fn message_of(size: usize) -> Vec<u8> {
+    let mut out = Vec::with_capacity(PREFIX + size);
+    out.put_bytes(0, PREFIX);
+    out
+}
+
+/// Writes the length, now that it is known.
+fn finish(mut out: Vec<u8>) -> Bytes {
+    let length = u32::try_from(out.len() - PREFIX).unwrap_or(u32::MAX);
+    if let Some(prefix) = out.get_mut(1..PREFIX) {
+        prefix.copy_from_slice(&length.to_be_bytes());
+    }
+    Bytes::from(out)
+}
+
+fn encode_as_of(as_of: Timestamp, out: &mut Vec<u8>) {
+    let (seconds, nanos) = parts(as_of);
+    let (seconds, nanos) = (seconds.cast_unsigned(), u64::from(nanos));
+    encode_key(AS_OF, WireType::LengthDelimited, out);
+    encode_varint((2 + encoded_len_varint(seconds) + encoded_len_varint(nanos)) as u64, out);
+    encode_key(1, WireType::Varint, out);
+    encode_varint(seconds, out);
+    encode_key(2, WireType::Varint, out);
+    encode_varint(nanos, out);
 }
 
 const fn denial_reason(reason: Reason) -> DenialReason {
@@ -43,30 +142,38 @@ const fn denial_reason(reason: Reason) -> DenialReason {
     }
 }
 
-fn principal(principal: Principal) -> v1::Principal {
+/// The principal in two halves: the token's own fields, and those that many tokens share.
+pub(crate) fn principal(principal: &Principal) -> (v1::Principal, v1::Principal) {
     let (kind, token_id, session_id) = match principal.proof {
         Proof::Session(id) => (PrincipalKind::Session, 0, id.get()),
         Proof::PermanentToken(id) => (PrincipalKind::PermanentToken, id.get(), 0),
     };
-    v1::Principal {
+    let own = v1::Principal {
         kind: kind.into(),
         token_id,
         session_id,
         account_id: principal.account.get(),
         user_id: principal.user.get(),
-        role: principal.role,
-        scopes: principal.scopes.iter().map(str::to_owned).collect(),
-        audiences: principal.audiences,
         issued_at: Some(timestamp(principal.issued_at)),
         expires_at: principal.expires_at.map(timestamp),
-        name: principal.name,
-    }
+        name: principal.name.clone(),
+        ..v1::Principal::default()
+    };
+    let common = v1::Principal {
+        role: principal.role.clone(),
+        scopes: principal.scopes.iter().map(str::to_owned).collect(),
+        audiences: principal.audiences.clone(),
+        ..v1::Principal::default()
+    };
+    (own, common)
 }
 
 fn timestamp(at: Timestamp) -> prost_types::Timestamp {
-    let nanos = at.millis().rem_euclid(1000) * 1_000_000;
-    prost_types::Timestamp {
-        seconds: at.seconds(),
-        nanos: i32::try_from(nanos).unwrap_or_default(),
-    }
+    let (seconds, nanos) = parts(at);
+    prost_types::Timestamp { seconds, nanos: nanos.cast_signed() }
+}
+
+fn parts(at: Timestamp) -> (i64, u32) {
+    let millis = u32::try_from(at.millis().rem_euclid(1000)).unwrap_or_default();
+    (at.seconds(), millis * 1_000_000)
 }

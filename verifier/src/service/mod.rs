@@ -1,88 +1,120 @@
-//! The gRPC face: requests become questions here, and verdicts become messages.
+//! The gRPC face: bytes become questions here, and what was found becomes bytes.
+//!
+//! `quick` answers nearly every call; the rest of the module answers the same, with
+//! every limit checked and every fault named.
 
-mod answer;
+pub(crate) mod answer;
 mod failure;
 mod question;
+mod quick;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use tessera_proto::v1::{
-    BatchVerifyRequest, BatchVerifyResponse, VerifyRequest, VerifyResponse,
-    verifier_service_server::{VerifierService, VerifierServiceServer},
-};
-use tessera_shared::{
-    clock::Clock,
-    examine::{Examiner, Question},
-};
-use tonic::{Request, Response, Status};
+use prost::{Message as _, bytes::Bytes};
+use tessera_proto::v1::{BatchVerifyRequest, VerifyRequest, verifier_service_server::SERVICE_NAME};
+use tessera_shared::{clock::Clock, examine};
+use tonic::{Code, Status, server::NamedService};
 
-use self::failure::{Failure, Violation};
+use self::{
+    answer::Answer,
+    failure::{Failure, Violation},
+    question::Asked,
+};
+use crate::memory::{Found, Memory};
 
 /// Questions in one batch.
 const LARGEST_BATCH: usize = 1_000;
-/// Questions of one batch that are examined at the same time: enough for a store
-/// to pipeline the look-ups, and few enough that a batch leaves room for others.
-const BATCH_CONCURRENCY: usize = 256;
 /// The largest message that is read, in bytes: a batch of the longest tokens.
-const LARGEST_MESSAGE: usize = 10 * 1024 * 1024;
+pub(crate) const LARGEST_MESSAGE: usize = 10 * 1024 * 1024;
 
-/// The service as tonic serves it.
-pub(crate) type Server = VerifierServiceServer<VerifierApi>;
+/// The service's name, where health is told.
+pub(crate) struct Named;
+
+impl NamedService for Named {
+    const NAME: &'static str = SERVICE_NAME;
+}
 
 /// Answers questions about tokens.
-pub(crate) struct VerifierApi {
-    pub(crate) examiner: Examiner,
+pub(crate) struct Api {
+    pub(crate) memory: Arc<Memory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) require_audience: bool,
 }
 
-/// `api`, with the limits of the transport.
-pub(crate) fn server(api: VerifierApi) -> Server {
-    VerifierServiceServer::new(api).max_decoding_message_size(LARGEST_MESSAGE)
+/// A question, with every limit checked.
+struct Question {
+    token: String,
+    asked: examine::Question,
+    /// How old the view may be that the answer is given from.
+    limit: Duration,
 }
 
-#[tonic::async_trait]
-impl VerifierService for VerifierApi {
-    async fn verify(
-        &self,
-        request: Request<VerifyRequest>,
-    ) -> Result<Response<VerifyResponse>, Status> {
-        Ok(Response::new(self.answer(request.into_inner()).await?))
+impl Api {
+    /// Answers a `VerifyRequest`.
+    ///
+    /// # Errors
+    /// When the question is wrong, or can't be answered.
+    pub(crate) async fn verify(&self, message: &[u8]) -> Result<Bytes, Status> {
+        let question = self.question(VerifyRequest::decode(message).map_err(unreadable)?);
+        let question = question.map_err(Failure::from)?;
+        let found = self.memory.find(&question.token, question.limit).await;
+        let found = found.map_err(Failure::from)?;
+        Ok(self.answer(&question, &found).into_message())
     }
 
-    async fn batch_verify(
-        &self,
-        request: Request<BatchVerifyRequest>,
-    ) -> Result<Response<BatchVerifyResponse>, Status> {
-        let requests = request.into_inner().requests;
+    /// Answers a `BatchVerifyRequest`. An entry that asks a wrong question spoils no other.
+    ///
+    /// # Errors
+    /// When the batch is too large or empty, or can't be answered.
+    pub(crate) async fn batch_verify(&self, message: &[u8]) -> Result<Bytes, Status> {
+        let requests = BatchVerifyRequest::decode(message).map_err(unreadable)?.requests;
         if !(1..=LARGEST_BATCH).contains(&requests.len()) {
             return Err(Failure::from(Violation::new("requests", "1 to 1,000 questions")).into());
         }
-        let answers = requests.into_iter().enumerate().map(|(place, request)| async move {
-            match self.answer(request).await {
-                Err(Failure::InvalidFields(violations)) => Ok(answer::wrong_question(
-                    violations.into_iter().map(|v| v.within(format_args!("requests[{place}]"))),
-                )),
-                other => other,
-            }
+        let questions: Vec<_> =
+            requests.into_iter().map(|request| self.question(request)).collect();
+        let right = questions.iter().flatten();
+        let right: Vec<_> =
+            right.map(|question| (question.token.as_str(), question.limit)).collect();
+        let found = self.memory.find_all(&right).await.map_err(Failure::from)?;
+        let mut found = found.iter();
+        let answers = questions.into_iter().enumerate().map(|(place, question)| match question {
+            Ok(question) => match found.next() {
+                Some(found) => self.answer(&question, found),
+                None => Answer::wrong_question(std::iter::empty()),
+            },
+            Err(violations) => Answer::wrong_question(
+                violations.into_iter().map(|v| v.within(format_args!("requests[{place}]"))),
+            ),
         });
-        let answers = stream::iter(answers).buffered(BATCH_CONCURRENCY);
-        Ok(Response::new(BatchVerifyResponse { responses: answers.try_collect().await? }))
+        Ok(answer::batch_message(answers, message.len()))
+    }
+
+    fn question(&self, mut request: VerifyRequest) -> Result<Question, Vec<Violation>> {
+        let token = std::mem::take(&mut request.token);
+        let Asked { question: asked, max_staleness } = Asked::try_from(request)?;
+        if self.require_audience && asked.audience.is_none() {
+            let what = "required here: the service that asks";
+            return Err(vec![Violation::new("audience", what)]);
+        }
+        Ok(Question { token, asked, limit: max_staleness.unwrap_or(Duration::MAX) })
+    }
+
+    fn answer<'a>(&self, question: &Question, found: &'a Found) -> Answer<'a> {
+        let granted = match found.verdict(self.clock.now()) {
+            Ok(granted) => granted,
+            Err(reason) => return Answer::denied(reason, found.as_of),
+        };
+        match granted.refusal_of(&question.asked) {
+            Some(reason) => Answer::denied(reason, found.as_of),
+            None => Answer::Granted(granted, found.as_of),
+        }
     }
 }
 
-impl VerifierApi {
-    async fn answer(&self, mut request: VerifyRequest) -> Result<VerifyResponse, Failure> {
-        let token = std::mem::take(&mut request.token);
-        let question = Question::try_from(question::Asked(request))?;
-        if self.require_audience && question.audience.is_none() {
-            return Err(Violation::new("audience", "required here: the service that asks").into());
-        }
-        // Before the read: what the store said afterwards is at least this young.
-        let as_of = self.clock.now();
-        Ok(answer::verdict(self.examiner.examine(&token, &question, as_of).await?, as_of))
-    }
+/// Not the bytes of the message that the contract names.
+fn unreadable(_: prost::DecodeError) -> Status {
+    Status::new(Code::Internal, "the request is not the message of the contract")
 }

@@ -8,19 +8,23 @@ use tessera_shared::{examine::Question, role::is_scope};
 
 use super::failure::Violation;
 
-const LONGEST_AUDIENCE: usize = 255;
+pub(super) const LONGEST_AUDIENCE: usize = 255;
 const MOST_SCOPES: usize = 64;
 /// The longest `google.protobuf.Duration`, in seconds: about 10,000 years.
 const LONGEST_DURATION: i64 = 315_576_000_000;
 
 /// What was asked, apart from the token, which the examination alone judges.
-pub(super) struct Asked(pub(super) VerifyRequest);
+pub(super) struct Asked {
+    pub(super) question: Question,
+    /// How old the view may be; `None`: the staleness bound.
+    pub(super) max_staleness: Option<std::time::Duration>,
+}
 
-impl TryFrom<Asked> for Question {
+impl TryFrom<VerifyRequest> for Asked {
     type Error = Vec<Violation>;
 
     /// Finds every field that is wrong, so that a caller need not mend them one by one.
-    fn try_from(Asked(request): Asked) -> Result<Self, Vec<Violation>> {
+    fn try_from(request: VerifyRequest) -> Result<Self, Vec<Violation>> {
         let mut violations = Vec::new();
         if request.audience.len() > LONGEST_AUDIENCE {
             violations.push(Violation::new("audience", "at most 255 bytes"));
@@ -30,17 +34,20 @@ impl TryFrom<Asked> for Question {
             violations.push(violation);
             None
         });
-        if request.max_staleness.as_ref().is_some_and(|span| !is_span(span)) {
-            violations.push(Violation::new("max_staleness", "a duration that is not negative"));
-        }
+        let max_staleness =
+            request.max_staleness.as_ref().map(span).transpose().unwrap_or_else(|violation| {
+                violations.push(violation);
+                None
+            });
         if !violations.is_empty() {
             return Err(violations);
         }
-        Ok(Self {
+        let question = Question {
             audience: Some(request.audience).filter(|audience| !audience.is_empty()),
             required_scopes: request.required_scopes,
             client_address,
-        })
+        };
+        Ok(Self { question, max_staleness })
     }
 }
 
@@ -68,8 +75,15 @@ fn address(text: &str) -> Result<Option<IpAddr>, Violation> {
     }
 }
 
-/// Whether `span` is a well-formed duration (as `google/protobuf/duration.proto`
-/// has it) from zero up.
-fn is_span(span: &Duration) -> bool {
-    (0..=LONGEST_DURATION).contains(&span.seconds) && (0..1_000_000_000).contains(&span.nanos)
+/// A well-formed duration (as `google/protobuf/duration.proto` has it) from zero up.
+fn span(span: &Duration) -> Result<std::time::Duration, Violation> {
+    let wrong = || Violation::new("max_staleness", "a duration that is not negative");
+    let seconds = Some(span.seconds).filter(|s| (0..=LONGEST_DURATION).contains(s));
+    let nanos = Some(span.nanos).filter(|nanos| (0..1_000_000_000).contains(nanos));
+    match (seconds, nanos) {
+        (Some(seconds), Some(nanos)) => {
+            Ok(std::time::Duration::new(seconds.cast_unsigned(), nanos.cast_unsigned()))
+        }
+        _ => Err(wrong()),
+    }
 }

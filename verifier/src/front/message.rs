@@ -1,0 +1,137 @@
+//! gRPC's framing of one message in a request and one in a response ("gRPC over HTTP2").
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use http_body::{Body, Frame, SizeHint};
+use hyper::{
+    HeaderMap, Response,
+    body::Incoming,
+    header::{CONTENT_TYPE, HeaderName, HeaderValue},
+};
+use prost::bytes::{Buf, Bytes, BytesMut};
+use tonic::Status;
+
+const PREFIX: usize = 5;
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
+const OK: HeaderValue = HeaderValue::from_static("0");
+
+/// What goes back to a caller.
+pub(super) enum Reply {
+    /// An answer of ours, in one piece.
+    Message(Option<Bytes>),
+    /// The trailers after it.
+    Trailers,
+    End,
+    /// What tonic answered.
+    Routed(tonic::body::Body),
+}
+
+/// A response with this message, its prefix included, and the status OK.
+#[inline]
+pub(super) fn reply(message: Bytes) -> Response<Reply> {
+    let mut response = Response::new(Reply::Message(Some(message)));
+    response.headers_mut().insert(CONTENT_TYPE, GRPC);
+    response
+}
+
+/// A response with a status that is not OK, and no message.
+pub(super) fn refuse(status: Status) -> Response<Reply> {
+    status.into_http::<tonic::body::Body>().map(Reply::Routed)
+}
+
+impl Body for Reply {
+    type Data = Bytes;
+    type Error = Status;
+
+    #[inline]
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        match &mut *self {
+            Self::Message(message) => {
+                let message = message.take().unwrap_or_default();
+                *self = Self::Trailers;
+                Poll::Ready(Some(Ok(Frame::data(message))))
+            }
+            Self::Trailers => {
+                *self = Self::End;
+                let mut trailers = HeaderMap::with_capacity(1);
+                trailers.insert(GRPC_STATUS, OK);
+                Poll::Ready(Some(Ok(Frame::trailers(trailers))))
+            }
+            Self::End => Poll::Ready(None),
+            Self::Routed(body) => Pin::new(body).poll_frame(context),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Message(_) | Self::Trailers => false,
+            Self::End => true,
+            Self::Routed(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Routed(body) => body.size_hint(),
+            _ => SizeHint::default(),
+        }
+    }
+}
+
+/// The request's one message, without its prefix, of at most `largest` bytes.
+/// `first` is what was read of the body already.
+pub(super) async fn read(
+    mut first: Option<Bytes>,
+    body: &mut Incoming,
+    largest: usize,
+) -> Result<Bytes, Status> {
+    // More than one piece is rare.
+    let mut rest = BytesMut::new();
+    while let Some(frame) = next(body).await? {
+        let Ok(data) = frame.into_data() else { break };
+        match &first {
+            None => first = Some(data),
+            Some(_) => rest.extend_from_slice(&data),
+        }
+        let length = first.as_ref().map_or(0, Bytes::len) + rest.len();
+        if length > PREFIX + largest {
+            return Err(Status::out_of_range(format!("a message of at most {largest} bytes")));
+        }
+    }
+    let first = first.unwrap_or_default();
+    if rest.is_empty() {
+        return unframed(first);
+    }
+    let mut all = BytesMut::with_capacity(first.len() + rest.len());
+    all.extend_from_slice(&first);
+    all.extend_from_slice(&rest);
+    unframed(all.freeze())
+}
+
+async fn next(body: &mut Incoming) -> Result<Option<Frame<Bytes>>, Status> {
+    let frame = std::future::poll_fn(|context| Pin::new(&mut *body).poll_frame(context)).await;
+    frame.transpose().map_err(|_| Status::cancelled("the request was cut off"))
+}
+
+/// The message in `framed`, if it is all there and all that there is.
+pub(super) fn unframed(mut framed: Bytes) -> Result<Bytes, Status> {
+    let Some((prefix, message)) = framed.split_first_chunk::<PREFIX>() else {
+        return Err(Status::internal("the request has no message"));
+    };
+    let [compressed, length @ ..] = *prefix;
+    if compressed != 0 {
+        return Err(Status::unimplemented("no compression is supported"));
+    }
+    if usize::try_from(u32::from_be_bytes(length)) != Ok(message.len()) {
+        return Err(Status::internal("the request is not one whole message"));
+    }
+    framed.advance(PREFIX);
+    Ok(framed)
+}

@@ -1,0 +1,323 @@
+//! Asking the store: what memory has not, or may not say.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures_util::future::{BoxFuture, FutureExt as _, Shared, WeakShared, try_join_all};
+use tessera_shared::{
+    clock::Timestamp,
+    examine::{
+        Finding, Reason,
+        access::{self, Revocable},
+        permanent::Claimed,
+    },
+    jwt::{self, Rejection},
+    opaque::{Form, LONGEST_TOKEN, Presented, TokenHash},
+    record::PermanentToken,
+    store::{Key, StoreError, records},
+};
+
+use super::{
+    Digest, Found, Known, Memory,
+    facts::From,
+    following::{KEY_SET, ROLES, stripe},
+};
+
+/// A store that answers with another number of values than it was asked for.
+const SHORT: StoreError = StoreError::Damaged("an answer of the store");
+/// Look-ups of one batch that are under way at the same time: enough for a store to
+/// pipeline them, and few enough that a batch leaves room for others.
+const SIDE_BY_SIDE: usize = 256;
+/// Above this many, the map of those under way is freed of what nobody waits for.
+const UNDER_WAY: usize = 1024;
+
+type Learned = Result<Arc<Known>, StoreError>;
+type Flight = Shared<BoxFuture<'static, Learned>>;
+
+/// The look-ups under way, so that many who ask the same ask once.
+#[derive(Default)]
+pub(super) struct Flights(Mutex<HashMap<Digest, WeakShared<BoxFuture<'static, Learned>>>>);
+
+impl Flights {
+    /// The look-up under way for this, or else `start`ed now. It goes on for as long as
+    /// one of those who wait for it does.
+    fn join(&self, digest: Digest, start: impl FnOnce() -> BoxFuture<'static, Learned>) -> Flight {
+        let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(flight) = under_way.get(&digest).and_then(WeakShared::upgrade) {
+            return flight;
+        }
+        if under_way.len() >= UNDER_WAY {
+            under_way.retain(|_, flight| flight.upgrade().is_some());
+        }
+        let flight = start().shared();
+        if let Some(weak) = flight.downgrade() {
+            under_way.insert(digest, weak);
+        }
+        flight
+    }
+
+    fn landed(&self, digest: &Digest) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
+    }
+}
+
+/// A token that may be good, by its form.
+#[derive(Clone)]
+pub(crate) enum Asked {
+    Permanent(Presented),
+    Access(Arc<str>, TokenHash),
+}
+
+impl Asked {
+    pub(crate) fn digest(&self) -> Digest {
+        match self {
+            Self::Permanent(presented) => Digest::from(&presented.hash),
+            Self::Access(_, hash) => Digest::from(hash),
+        }
+    }
+}
+
+impl Memory {
+    /// What a string has the form of.
+    ///
+    /// # Errors
+    /// Why it can't be good, whatever the store says.
+    pub(crate) fn asked(&self, token: &str) -> Result<Asked, Reason> {
+        if token.len() > LONGEST_TOKEN {
+            return Err(Reason::Malformed);
+        }
+        match self.opaque.parse(token) {
+            Some(Form::Permanent(presented)) => Ok(Asked::Permanent(presented)),
+            Some(Form::Refresh(_)) => Err(Reason::WrongType),
+            None if jwt::looks_like_jwt(token) => {
+                Ok(Asked::Access(token.into(), TokenHash::of(token)))
+            }
+            None => Err(Reason::Malformed),
+        }
+    }
+
+    /// What there is to know of the token, from a view that has aged `limit` at most, and
+    /// never more than the bound.
+    ///
+    /// # Errors
+    /// When the store had to be asked and could not answer.
+    pub(crate) async fn find(
+        self: &Arc<Self>,
+        token: &str,
+        limit: Duration,
+    ) -> Result<Found, StoreError> {
+        let now = self.clock.now();
+        let asked = match self.asked(token) {
+            Ok(asked) => asked,
+            Err(reason) => return Ok(Found::of_form(reason, now)),
+        };
+        if let Some(found) = self.recall(&asked.digest(), now, limit) {
+            return Ok(found);
+        }
+        if let Some(found) = self.learn_together(&asked, limit).await? {
+            return Ok(found);
+        }
+        self.learn_alone(&asked).await
+    }
+
+    /// As [`Self::find`] for each, and all permanent tokens in one look-up.
+    ///
+    /// # Errors
+    /// When the store had to be asked and could not answer.
+    pub(crate) async fn find_all(
+        self: &Arc<Self>,
+        questions: &[(&str, Duration)],
+    ) -> Result<Vec<Found>, StoreError> {
+        let proof = self.following.proof();
+        let now = self.clock.now();
+        let mut found: Vec<Option<Found>> = Vec::with_capacity(questions.len());
+        let mut missing = Vec::new();
+        for (place, (token, limit)) in questions.iter().enumerate() {
+            found.push(match self.asked(token) {
+                Err(reason) => Some(Found::of_form(reason, now)),
+                Ok(asked) => {
+                    let recalled = self.recall(&asked.digest(), now, *limit);
+                    if let (None, Asked::Permanent(presented)) = (&recalled, asked)
+                        && self.is_fresh(proof, *limit)
+                    {
+                        missing.push((place, presented));
+                    }
+                    recalled
+                }
+            });
+        }
+        let presented: Vec<_> = missing.iter().map(|(_, presented)| presented.clone()).collect();
+        let learned = self.learn_permanent(From::Memory, &presented).await?;
+        for ((place, _), known) in missing.into_iter().zip(learned) {
+            let limit = questions.get(place).map_or(Duration::ZERO, |(_, limit)| *limit);
+            if let Some(place) = found.get_mut(place) {
+                *place = self.conclude(known, proof, limit).await?;
+            }
+        }
+        // Access tokens, and what must be read alone: those are asked side by side.
+        let mut missing = questions.iter().zip(&mut found).filter(|(_, found)| found.is_none());
+        loop {
+            let (mut places, mut finding) = (Vec::new(), Vec::new());
+            for ((token, limit), place) in missing.by_ref().take(SIDE_BY_SIDE) {
+                places.push(place);
+                finding.push(self.find(token, *limit));
+            }
+            if places.is_empty() {
+                break;
+            }
+            for (place, one) in places.into_iter().zip(try_join_all(finding).await?) {
+                *place = Some(one);
+            }
+        }
+        found.into_iter().map(|found| found.ok_or(SHORT)).collect()
+    }
+
+    /// Learns from what is held and from the store. `None`: the view is too old for that,
+    /// or changed meanwhile.
+    async fn learn_together(
+        self: &Arc<Self>,
+        asked: &Asked,
+        limit: Duration,
+    ) -> Result<Option<Found>, StoreError> {
+        let proof = self.following.proof();
+        if !self.is_fresh(proof, limit) {
+            return Ok(None);
+        }
+        let digest = asked.digest();
+        let flight = self.flights.join(digest, || {
+            let (memory, asked) = (self.clone(), asked.clone());
+            async move {
+                let learned = memory.learn(From::Memory, &asked).await;
+                memory.flights.landed(&digest);
+                learned
+            }
+            .boxed()
+        });
+        self.conclude(flight.await?, proof, limit).await
+    }
+
+    /// Whether `known`, learned since `proof` was taken, may be told. Its read may have
+    /// been sent before the question came: then a change told meanwhile speaks against it.
+    async fn conclude(
+        &self,
+        known: Arc<Known>,
+        proof: super::following::Proof,
+        limit: Duration,
+    ) -> Result<Option<Found>, StoreError> {
+        let now = self.clock.now();
+        if !self.holds(&known) {
+            return Ok(None);
+        }
+        let refusal = match known.at(now) {
+            Err(reason) => Some(reason),
+            Ok(granted) => match granted.revocable() {
+                Some(revocable) => match self.facts.known_end(revocable) {
+                    Some(end) => end,
+                    None => self.facts.end(revocable).await?,
+                },
+                None => None,
+            },
+        };
+        let age = self.following.age(proof).filter(|age| *age <= limit.min(self.bound));
+        Ok(age.map(|age| Found { known: Some(known), refusal, as_of: now.before(age) }))
+    }
+
+    /// Learns from the store alone: true of it now, whatever was told.
+    async fn learn_alone(self: &Arc<Self>, asked: &Asked) -> Result<Found, StoreError> {
+        // Before the read: what the store says afterwards is at least this young.
+        let as_of = self.clock.now();
+        let known = self.learn(From::Store, asked).await?;
+        let refusal = match known.at(as_of) {
+            Err(reason) => Some(reason),
+            Ok(granted) => match granted.revocable() {
+                Some(revocable) => self.facts.end(revocable).await?,
+                None => None,
+            },
+        };
+        Ok(Found { known: Some(known), refusal, as_of })
+    }
+
+    async fn learn(&self, from: From, asked: &Asked) -> Learned {
+        match asked {
+            Asked::Permanent(presented) => {
+                let mut learned =
+                    self.learn_permanent(from, std::slice::from_ref(presented)).await?;
+                learned.pop().ok_or(SHORT)
+            }
+            Asked::Access(token, hash) => self.learn_access(from, token, hash).await,
+        }
+    }
+
+    async fn learn_permanent(
+        &self,
+        from: From,
+        presented: &[Presented],
+    ) -> Result<Vec<Arc<Known>>, StoreError> {
+        if presented.is_empty() {
+            return Ok(Vec::new());
+        }
+        let birth = self.following.birth();
+        let keys: Vec<Key> = presented.iter().map(|presented| presented.id.into()).collect();
+        let tokens: Vec<Option<PermanentToken>> = records::load_all(&*self.store, &keys).await?;
+        let claims: Vec<_> =
+            presented.iter().zip(tokens).map(|(p, token)| Claimed::of(p, token)).collect();
+        let owners: Result<Vec<_>, _> = claims.iter().flatten().map(Claimed::owner).collect();
+        let owner_ids = owners?;
+        let (owners, catalogue) = match owner_ids.as_slice() {
+            [] => (Vec::new(), None),
+            some => {
+                let (owners, catalogue) = self.facts.owners(from, some).await?;
+                (owners, Some(catalogue))
+            }
+        };
+        let mut owners = owner_ids.into_iter().zip(owners);
+        let mut learned = Vec::with_capacity(presented.len());
+        for (presented, claim) in presented.iter().zip(claims) {
+            let token = stripe(&presented.id.into()).unwrap_or(ROLES);
+            let known = match claim {
+                Err(reason) => Known::refused(reason, birth, [token; 4]),
+                Ok(claimed) => {
+                    let ((account, user), owner) = owners.next().ok_or(SHORT)?;
+                    let catalogue = catalogue.as_ref().ok_or(SHORT)?;
+                    let finding = claimed.finding(&owner, &catalogue.value)?;
+                    let of = |key: Key| stripe(&key).unwrap_or(ROLES);
+                    let stripes = [token, of(account.into()), of(user.into()), ROLES];
+                    Known::found(finding, None, birth, stripes, |grant| self.share(grant))
+                }
+            };
+            let known = Arc::new(known);
+            self.hold(Digest::from(&presented.hash), &known);
+            learned.push(known);
+        }
+        Ok(learned)
+    }
+
+    async fn learn_access(&self, from: From, token: &str, hash: &TokenHash) -> Learned {
+        let birth = self.following.birth();
+        let keys = self.facts.keys(from).await?;
+        let stripes = [KEY_SET; 4];
+        let known = match jwt::verify_signature(token, &keys) {
+            Err(rejection) => {
+                let known = Arc::new(Known::refused(rejection.into(), birth, stripes));
+                // What cost a signature check is kept; the rest is as quickly said again.
+                if rejection == Rejection::BadSignature {
+                    self.hold(Digest::from(hash), &known);
+                }
+                return Ok(known);
+            }
+            Ok(claims) => {
+                let revocable = Revocable::from(&claims);
+                let outcome = Ok(access::good(claims));
+                let finding = Finding { replaced_at: Timestamp::NEVER, outcome };
+                let share = |grant| self.share(grant);
+                Known::found(finding, Some(revocable), birth, stripes, share)
+            }
+        };
+        let known = Arc::new(known);
+        self.hold(Digest::from(hash), &known);
+        Ok(known)
+    }
+}

@@ -1,0 +1,204 @@
+//! The verifier's memory: what was found about tokens, and whether it still holds.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `view` | the core: births, stripes, proof; no clock, no store |
+//! | `following` | the view as the store's follower |
+//! | `known` | what is held of one token, with its answer encoded |
+//! | `facts` | what many tokens share: owners, catalogue, keys, revocations |
+//! | `learning` | asking the store, once for all who ask the same |
+//!
+//! An answer is given from memory only if, *after* it was worked out, the proof that it
+//! began from is younger than the staleness bound (or than the caller's own). Else, and
+//! whenever nothing is held, the store is read. Errors are never held.
+
+mod facts;
+mod following;
+mod known;
+mod learning;
+#[cfg(test)]
+mod tests;
+mod view;
+
+/// The view's primitives: the test of its interleavings puts others in their place.
+mod sync {
+    pub(super) use std::sync::atomic::{AtomicU64, Ordering};
+}
+
+use std::{sync::Arc, time::Duration};
+
+use quick_cache::{
+    DefaultHashBuilder, OptionsBuilder, Weighter,
+    sync::{Cache, DefaultLifecycle},
+};
+use tessera_shared::{
+    clock::{Clock, Timestamp},
+    examine::Reason,
+    opaque::Opaque,
+    store::{Changes, StoreError, StoreReader},
+};
+
+pub(crate) use self::known::{Digest, Granted, Known};
+use self::{facts::Facts, following::Following, known::Grant, learning::Flights};
+
+/// How many times in a staleness bound it is looked whether the view is complete.
+const LOOKS_PER_BOUND: u32 = 16;
+/// Of the memory for tokens, the part for refused ones: a flood of them can push out
+/// each other, and no good one.
+const REFUSED_PART: u64 = 16;
+/// Combinations of role, scopes and audiences that are held once for all their tokens.
+const GRANTS: usize = 10_000;
+/// What one more token costs in the map itself, in bytes, as measured.
+const MAP_OVERHEAD: usize = 80;
+
+type Tokens = Cache<Digest, Arc<Known>, Size>;
+
+/// What a verifier knows.
+pub(crate) struct Memory {
+    store: Arc<dyn StoreReader>,
+    clock: Arc<dyn Clock>,
+    opaque: Opaque,
+    bound: Duration,
+    following: Arc<Following>,
+    facts: Facts,
+    granted: Tokens,
+    refused: Tokens,
+    grants: Cache<Box<[u8]>, Arc<Grant>>,
+    flights: Flights,
+}
+
+/// What was found, whatever was asked.
+pub(crate) struct Found {
+    /// `None`: the form alone decides.
+    known: Option<Arc<Known>>,
+    /// Why the token is refused, if it is.
+    refusal: Option<Reason>,
+    /// The answer is true of the store at this instant or later.
+    pub(crate) as_of: Timestamp,
+}
+
+impl Found {
+    fn of_form(reason: Reason, now: Timestamp) -> Self {
+        Self { known: None, refusal: Some(reason), as_of: now }
+    }
+
+    /// What is granted, or why the token is refused, whatever is asked.
+    #[inline]
+    pub(crate) fn verdict(&self, now: Timestamp) -> Result<&Granted, Reason> {
+        match (&self.known, self.refusal) {
+            (Some(known), None) => known.at(now),
+            (_, refusal) => Err(refusal.unwrap_or(Reason::Unknown)),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Size;
+
+impl Weighter<Digest, Arc<Known>> for Size {
+    fn weight(&self, _: &Digest, known: &Arc<Known>) -> u64 {
+        (known.size() + MAP_OVERHEAD) as u64
+    }
+}
+
+impl Memory {
+    /// A memory of at most about `bytes` for tokens, that follows `store`.
+    pub(crate) fn new(
+        store: Arc<dyn StoreReader>,
+        clock: Arc<dyn Clock>,
+        opaque: Opaque,
+        bound: Duration,
+        bytes: u64,
+    ) -> Arc<Self> {
+        let following = Arc::new(Following::new());
+        let memory = Arc::new(Self {
+            facts: Facts::new(store.clone(), following.clone()),
+            store,
+            clock,
+            opaque,
+            bound,
+            following,
+            granted: tokens(bytes - bytes / REFUSED_PART),
+            refused: tokens(bytes / REFUSED_PART),
+            grants: Cache::new(GRANTS),
+            flights: Flights::default(),
+        });
+        let follower: Arc<dyn Changes> = memory.following.clone();
+        memory.store.follow(follower, bound / LOOKS_PER_BOUND);
+        memory
+    }
+
+    /// Reads what is small and always needed.
+    pub(crate) async fn warm(&self) -> Result<(), StoreError> {
+        self.facts.warm().await
+    }
+
+    /// What is known of the token with no look at the store; `None`: not enough. The
+    /// view may have aged `limit` at most, and never more than the bound.
+    #[inline]
+    pub(crate) fn recall(&self, digest: &Digest, now: Timestamp, limit: Duration) -> Option<Found> {
+        // Before anything that it is to cover.
+        let proof = self.following.proof();
+        let known = self.granted.get(digest).or_else(|| self.refused.get(digest))?;
+        if !self.holds(&known) {
+            return None;
+        }
+        let refusal = match known.at(now) {
+            Err(reason) => Some(reason),
+            Ok(granted) => match granted.revocable() {
+                Some(revocable) => self.facts.known_end(revocable)?,
+                None => None,
+            },
+        };
+        // After all that is to be covered.
+        let age = self.following.age(proof).filter(|age| *age <= limit.min(self.bound))?;
+        Some(Found { known: Some(known), refusal, as_of: now.before(age) })
+    }
+
+    /// Whether nothing that it rests on was told to have changed.
+    #[inline]
+    fn holds(&self, known: &Known) -> bool {
+        let stripes = known.stripes().iter().copied();
+        stripes.into_iter().all(|stripe| self.following.is_unchanged(stripe, known.birth()))
+    }
+
+    fn is_fresh(&self, proof: following::Proof, limit: Duration) -> bool {
+        self.following.age(proof).is_some_and(|age| age <= limit.min(self.bound))
+    }
+
+    fn share(&self, grant: Grant) -> Arc<Grant> {
+        if let Some(shared) = self.grants.get(&grant.encoded) {
+            return shared;
+        }
+        let grant = Arc::new(grant);
+        self.grants.insert(grant.encoded.clone(), grant.clone());
+        grant
+    }
+
+    fn hold(&self, digest: Digest, known: &Arc<Known>) {
+        // Of one string there is one finding: what it was before may lie in the other map.
+        if known.is_granted() {
+            self.granted.insert(digest, known.clone());
+            self.refused.remove(&digest);
+        } else {
+            self.refused.insert(digest, known.clone());
+            self.granted.remove(&digest);
+        }
+    }
+}
+
+fn tokens(bytes: u64) -> Tokens {
+    let items = usize::try_from(bytes / 300).unwrap_or(usize::MAX).max(1_000);
+    let mut options = OptionsBuilder::new();
+    options.estimated_items_capacity(items).weight_capacity(bytes);
+    match options.build() {
+        Ok(options) => Cache::with_options(
+            options,
+            Size,
+            DefaultHashBuilder::default(),
+            DefaultLifecycle::default(),
+        ),
+        // Both that it asks for are given.
+        Err(_) => Cache::with_weighter(items, bytes, Size),
+    }
+}
