@@ -23,7 +23,7 @@ use tessera_shared::{
 use super::{
     Digest, Found, Known, Memory,
     facts::From,
-    following::{KEY_SET, ROLES, stripe},
+    following::{KEY_SET, Proof, ROLES, stripe},
 };
 
 /// A store that answers with another number of values than it was asked for.
@@ -204,7 +204,7 @@ impl Memory {
     async fn conclude(
         &self,
         known: Arc<Known>,
-        proof: super::following::Proof,
+        proof: Proof,
         limit: Duration,
     ) -> Result<Option<Found>, StoreError> {
         let now = self.clock.now();

@@ -39,7 +39,12 @@ use tessera_shared::{
 };
 
 pub(crate) use self::known::{Digest, Granted, Known};
-use self::{facts::Facts, following::Following, known::Grant, learning::Flights};
+use self::{
+    facts::Facts,
+    following::{Following, Proof},
+    known::Grant,
+    learning::Flights,
+};
 
 /// How many times in a staleness bound it is looked whether the view is complete.
 const LOOKS_PER_BOUND: u32 = 16;
@@ -133,26 +138,19 @@ impl Memory {
         self.facts.warm().await
     }
 
+    /// Begins to look at what is held, at `now`.
+    #[inline]
+    pub(crate) fn look(&self, now: Timestamp) -> Look<'_> {
+        // Before anything that it is to cover.
+        Look { memory: self, proof: self.following.proof(), now }
+    }
+
     /// What is known of the token with no look at the store; `None`: not enough. The
     /// view may have aged `limit` at most, and never more than the bound.
-    #[inline]
-    pub(crate) fn recall(&self, digest: &Digest, now: Timestamp, limit: Duration) -> Option<Found> {
-        // Before anything that it is to cover.
-        let proof = self.following.proof();
-        let known = self.granted.get(digest).or_else(|| self.refused.get(digest))?;
-        if !self.holds(&known) {
-            return None;
-        }
-        let refusal = match known.at(now) {
-            Err(reason) => Some(reason),
-            Ok(granted) => match granted.revocable() {
-                Some(revocable) => self.facts.known_end(revocable)?,
-                None => None,
-            },
-        };
-        // After all that is to be covered.
-        let age = self.following.age(proof).filter(|age| *age <= limit.min(self.bound))?;
-        Some(Found { known: Some(known), refusal, as_of: now.before(age) })
+    fn recall(&self, digest: &Digest, now: Timestamp, limit: Duration) -> Option<Found> {
+        let look = self.look(now);
+        let (known, refusal) = look.at(digest)?;
+        Some(Found { known: Some(known), refusal, as_of: look.as_of(limit)? })
     }
 
     /// Whether nothing that it rests on was told to have changed.
@@ -162,7 +160,7 @@ impl Memory {
         stripes.into_iter().all(|stripe| self.following.is_unchanged(stripe, known.birth()))
     }
 
-    fn is_fresh(&self, proof: following::Proof, limit: Duration) -> bool {
+    fn is_fresh(&self, proof: Proof, limit: Duration) -> bool {
         self.following.age(proof).is_some_and(|age| age <= limit.min(self.bound))
     }
 
@@ -184,6 +182,48 @@ impl Memory {
             self.refused.insert(digest, known.clone());
             self.granted.remove(&digest);
         }
+    }
+}
+
+/// A look at what is held. What it finds may be told once [`Look::as_of`], called last,
+/// says how old it is.
+pub(crate) struct Look<'a> {
+    memory: &'a Memory,
+    proof: Proof,
+    now: Timestamp,
+}
+
+impl Look<'_> {
+    /// When it began.
+    pub(crate) const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// What is held of the token, and why it is refused, if it is; `None`: not enough is
+    /// held.
+    #[inline]
+    pub(crate) fn at(&self, digest: &Digest) -> Option<(Arc<Known>, Option<Reason>)> {
+        let Memory { granted, refused, facts, .. } = self.memory;
+        let known = granted.get(digest).or_else(|| refused.get(digest))?;
+        if !self.memory.holds(&known) {
+            return None;
+        }
+        let refusal = match known.at(self.now) {
+            Err(reason) => Some(reason),
+            Ok(granted) => match granted.revocable() {
+                Some(revocable) => facts.known_end(revocable)?,
+                None => None,
+            },
+        };
+        Some((known, refusal))
+    }
+
+    /// The instant that all that was found is true of, or of a later one; `None`: by now
+    /// that is longer ago than `limit` or the bound.
+    #[inline]
+    pub(crate) fn as_of(&self, limit: Duration) -> Option<Timestamp> {
+        let age = self.memory.following.age(self.proof)?;
+        (age <= limit.min(self.memory.bound)).then(|| self.now.before(age))
     }
 }
 

@@ -26,8 +26,6 @@ const AS_OF: u32 = 3;
 const RESPONSES: u32 = 1;
 /// A gRPC message's prefix: whether it is compressed, and its length in 4 bytes.
 const PREFIX: usize = 5;
-/// The longest `as_of`, with its key and length.
-const LONGEST_AS_OF: usize = 2 + 11 + 11;
 
 /// A `VerifyResponse`, encoded.
 pub(super) enum Answer<'a> {
@@ -66,12 +64,11 @@ impl Answer<'_> {
         }
     }
 
-    fn longest(&self) -> usize {
+    fn encoded_len(&self) -> usize {
         match self {
-            Self::Granted(granted, _) => {
+            Self::Granted(granted, as_of) => {
                 let [own, common] = granted.principal();
-                let principal = own.len() + common.len();
-                1 + encoded_len_varint(principal as u64) + principal + LONGEST_AS_OF
+                delimited_len(own.len() + common.len()) + delimited_len(as_of_len(*as_of))
             }
             Self::Other(response) => response.encoded_len(),
         }
@@ -79,24 +76,27 @@ impl Answer<'_> {
 
     /// The answer to `Verify`, with a gRPC message's prefix.
     pub(super) fn into_message(self) -> Bytes {
-        let mut out = message_of(self.longest());
+        let mut out = message_of(self.encoded_len());
         self.encode(&mut out);
         finish(out)
     }
 }
 
 /// The answer to `BatchVerify`, with a gRPC message's prefix.
-pub(super) fn batch_message<'a>(answers: impl Iterator<Item = Answer<'a>>, size: usize) -> Bytes {
-    let mut out = message_of(size);
-    let mut one = Vec::new();
+pub(super) fn batch_message(answers: Vec<Answer<'_>>) -> Bytes {
+    let lengths = answers.iter().map(|answer| delimited_len(answer.encoded_len()));
+    let mut out = message_of(lengths.sum());
     for answer in answers {
-        one.clear();
-        answer.encode(&mut one);
         encode_key(RESPONSES, WireType::LengthDelimited, &mut out);
-        encode_varint(one.len() as u64, &mut out);
-        out.extend_from_slice(&one);
+        encode_varint(answer.encoded_len() as u64, &mut out);
+        answer.encode(&mut out);
     }
     finish(out)
+}
+
+/// Of a field with a number below 16 that holds `length` bytes.
+fn delimited_len(length: usize) -> usize {
+    1 + encoded_len_varint(length as u64) + length
 }
 
 fn message_of(size: usize) -> Vec<u8> {
@@ -116,13 +116,17 @@ fn finish(mut out: Vec<u8>) -> Bytes {
 
 fn encode_as_of(as_of: Timestamp, out: &mut Vec<u8>) {
     let (seconds, nanos) = parts(as_of);
-    let (seconds, nanos) = (seconds.cast_unsigned(), u64::from(nanos));
     encode_key(AS_OF, WireType::LengthDelimited, out);
-    encode_varint((2 + encoded_len_varint(seconds) + encoded_len_varint(nanos)) as u64, out);
+    encode_varint(as_of_len(as_of) as u64, out);
     encode_key(1, WireType::Varint, out);
-    encode_varint(seconds, out);
+    encode_varint(seconds.cast_unsigned(), out);
     encode_key(2, WireType::Varint, out);
-    encode_varint(nanos, out);
+    encode_varint(nanos.into(), out);
+}
+
+fn as_of_len(as_of: Timestamp) -> usize {
+    let (seconds, nanos) = parts(as_of);
+    2 + encoded_len_varint(seconds.cast_unsigned()) + encoded_len_varint(nanos.into())
 }
 
 const fn denial_reason(reason: Reason) -> DenialReason {

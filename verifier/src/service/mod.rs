@@ -89,7 +89,7 @@ impl Api {
                 violations.into_iter().map(|v| v.within(format_args!("requests[{place}]"))),
             ),
         });
-        Ok(answer::batch_message(answers, message.len()))
+        Ok(answer::batch_message(answers.collect()))
     }
 
     fn question(&self, mut request: VerifyRequest) -> Result<Question, Vec<Violation>> {

@@ -5,18 +5,26 @@
 //! of the ordinary in any way (a refusal, an address, a limit on staleness, a field that
 //! is wrong or new) is `None`, and takes the ordinary path, which gives the same answers.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use prost::bytes::Bytes;
 use tessera_shared::{examine::Terms, opaque::TokenHash};
 
-use super::{Api, answer::Answer, question::LONGEST_AUDIENCE};
-use crate::memory::Digest;
+use super::{
+    Api, LARGEST_BATCH,
+    answer::{Answer, batch_message},
+    question::LONGEST_AUDIENCE,
+};
+use crate::memory::{Digest, Known, Look};
 
 /// `VerifyRequest`'s fields.
 const TOKEN: u8 = 1;
 const AUDIENCE: u8 = 2;
 const REQUIRED_SCOPES: u8 = 3;
+/// `BatchVerifyRequest`'s field.
+const REQUESTS: u8 = 1;
+/// A good token alone is longer, in bytes.
+const SHORTEST_ENTRY: usize = 64;
 
 /// Length-delimited fields with numbers below 16; `None` at anything else.
 struct Fields<'a>(&'a [u8]);
@@ -88,17 +96,40 @@ impl Api {
     /// The answer to `Verify`, if the token is held and good for what is asked.
     #[inline]
     pub(crate) fn quick_answer(&self, message: &[u8]) -> Option<Bytes> {
+        let look = self.memory.look(self.clock.now());
+        let known = self.quick_look(&look, message)?;
+        let as_of = look.as_of(Duration::MAX)?;
+        Some(Answer::Granted(known.at(look.now()).ok()?, as_of).into_message())
+    }
+
+    /// The answer to `BatchVerify`, if all its tokens are held and good for what is asked.
+    pub(crate) fn quick_batch(&self, message: &[u8]) -> Option<Bytes> {
+        let look = self.memory.look(self.clock.now());
+        let mut known = Vec::with_capacity(message.len() / SHORTEST_ENTRY);
+        let mut fields = Fields(message);
+        while !fields.0.is_empty() {
+            let (REQUESTS, entry) = fields.next()? else { return None };
+            known.push(self.quick_look(&look, entry)?);
+        }
+        if !(1..=LARGEST_BATCH).contains(&known.len()) {
+            return None;
+        }
+        let as_of = look.as_of(Duration::MAX)?;
+        let granted: Result<Vec<_>, _> = known.iter().map(|known| known.at(look.now())).collect();
+        let answers = granted.ok()?.into_iter().map(|granted| Answer::Granted(granted, as_of));
+        Some(batch_message(answers.collect()))
+    }
+
+    #[inline]
+    fn quick_look(&self, look: &Look<'_>, message: &[u8]) -> Option<Arc<Known>> {
         let question = Question::parse(message)?;
         let names_audience = !question.audience.is_empty();
         if (self.require_audience && !names_audience) || question.audience.len() > LONGEST_AUDIENCE
         {
             return None;
         }
-        let now = self.clock.now();
-        let digest = Digest::from(&TokenHash::of_bytes(question.token));
-        let found = self.memory.recall(&digest, now, Duration::MAX)?;
-        let granted = found.verdict(now).ok()?;
-        let is_met = question.is_met_by(&granted.terms());
-        is_met.then(|| Answer::Granted(granted, found.as_of).into_message())
+        let (known, refusal) = look.at(&Digest::from(&TokenHash::of_bytes(question.token)))?;
+        let granted = known.at(look.now()).ok().filter(|_| refusal.is_none())?;
+        question.is_met_by(&granted.terms()).then_some(known)
     }
 }
