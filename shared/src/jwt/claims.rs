@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use super::json::unique_members;
 use crate::{
     clock::Timestamp,
     id::{AccountId, SessionId, TokenId, UserId},
@@ -15,6 +16,27 @@ use crate::{
 const CLIENT_ID: &str = "tessera";
 /// The last second of the year 9999, beyond which RFC 3339 can't write a time.
 const MAX_SECONDS: i64 = 253_402_300_799;
+
+/// The names of the claims that we write.
+const CLAIMS: [&str; 17] = [
+    "iss",
+    "sub",
+    "aud",
+    "exp",
+    "iat",
+    "nbf",
+    "jti",
+    "client_id",
+    "sid",
+    "tid",
+    "account",
+    "role",
+    "scope",
+    "name",
+    "uv",
+    "tv",
+    "cidrs",
+];
 
 /// What an access token says. Times are written in whole seconds, rounded down, so
 /// that a token never outlives what it was made from.
@@ -52,9 +74,9 @@ pub struct AccessClaims {
     pub allowed_cidrs: Vec<String>,
 }
 
-/// The claims on the wire. Serde passes over unknown members: a newer issuer may
-/// add some.
+/// The claims on the wire, all of them and no other.
 #[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Wire<'a> {
     iss: Cow<'a, str>,
     sub: Cow<'a, str>,
@@ -124,9 +146,24 @@ impl AccessClaims {
     }
 
     /// Reads the claims of a token whose signature is verified. `None`: a claim is
-    /// missing, of another type, or out of its bounds.
-    pub(super) fn from_members(members: Map<String, Value>) -> Option<Self> {
-        let wire: Wire<'_> = serde_json::from_value(Value::Object(members)).ok()?;
+    /// missing, twice there, of another type, or out of its bounds.
+    pub(super) fn from_json(json: &[u8]) -> Option<Self> {
+        let [b'{', .., b'}'] = json else { return None };
+        // Each claim that we write is known, and a known one that is twice there is refused:
+        // what can be read like that has one reading.
+        if let Ok(wire) = serde_json::from_slice(json) {
+            return Self::from_wire(wire);
+        }
+        Self::from_members(unique_members(json)?)
+    }
+
+    /// Passes over unknown members: a newer issuer may add some.
+    pub(super) fn from_members(mut members: Map<String, Value>) -> Option<Self> {
+        members.retain(|name, _| CLAIMS.contains(&name.as_str()));
+        Self::from_wire(serde_json::from_value(Value::Object(members)).ok()?)
+    }
+
+    fn from_wire(wire: Wire<'_>) -> Option<Self> {
         let proof = match (wire.sid, wire.tid, wire.tv) {
             (Some(sid), None, None) => {
                 Proof::Session(SessionId::try_from(canonical_decimal(&sid)?).ok()?)
@@ -168,4 +205,33 @@ fn canonical_decimal(text: &str) -> Option<i64> {
 /// RFC 7519 allows fractions of a second in a NumericDate; we never write them.
 fn instant(seconds: i64) -> Option<Timestamp> {
     (0..=MAX_SECONDS).contains(&seconds).then(|| Timestamp::from_millis(seconds * 1000))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jwt::tests::{claims, exchanged};
+
+    #[test]
+    fn every_claim_that_is_written_is_known_and_read_the_short_way() {
+        let mut seen = std::collections::BTreeSet::new();
+        for claims in [claims(), exchanged()] {
+            let json = serde_json::to_vec(&claims.wire()).unwrap();
+            seen.extend(unique_members(&json).unwrap().into_iter().map(|(name, _)| name));
+            let wire = serde_json::from_slice::<Wire<'_>>(&json).unwrap();
+            assert_eq!(AccessClaims::from_wire(wire), Some(claims));
+        }
+        assert_eq!(seen, CLAIMS.map(str::to_owned).into());
+    }
+
+    #[test]
+    fn a_newer_issuer_may_add_claims_though_none_twice() {
+        let mut members = unique_members(&serde_json::to_vec(&claims().wire()).unwrap()).unwrap();
+        members.insert("new".to_owned(), Value::from(1));
+        let json = serde_json::to_string(&members).unwrap();
+        assert_eq!(AccessClaims::from_json(json.as_bytes()), Some(claims()));
+        let twice = json.replacen("\"new\":1", "\"new\":1,\"new\":1", 1);
+        assert_ne!(json, twice);
+        assert_eq!(AccessClaims::from_json(twice.as_bytes()), None);
+    }
 }

@@ -46,7 +46,7 @@ pub(super) fn claims() -> AccessClaims {
     }
 }
 
-fn exchanged() -> AccessClaims {
+pub(super) fn exchanged() -> AccessClaims {
     AccessClaims {
         proof: Proof::PermanentToken(TokenId::try_from(42).unwrap()),
         token_version: Some(0),
