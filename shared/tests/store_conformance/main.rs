@@ -9,5 +9,6 @@
 )]
 
 mod embedded;
+mod follow;
 mod redis;
 mod server;
