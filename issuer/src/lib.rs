@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `core` | what every call needs, and the rules of the installation |
 //! | `caller`, `fields`, `failure` | who calls, what they ask, how a call fails |
-//! | `sessions`, `tokens`, `admin` | the domain |
+//! | `login`, `passwords`, `sessions`, `tokens`, `admin` | the domain |
 //! | `service`, `http` | the gRPC and HTTP faces |
 //! | `signing`, `bootstrap`, `sweep` | the key, the first start, the clean-up |
 //!
@@ -19,6 +19,8 @@ mod core;
 mod failure;
 mod fields;
 mod http;
+mod login;
+mod passwords;
 mod service;
 mod sessions;
 mod signing;

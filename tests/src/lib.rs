@@ -18,6 +18,7 @@ pub mod service;
 pub mod system;
 pub mod tls;
 pub mod tools;
+pub mod users;
 pub mod watch;
 
 /// Makes of each scenario, an `async fn(Backend)`, one test for each backend.
