@@ -68,11 +68,13 @@ impl Core {
         Err(Failure::LoginFailed)
     }
 
+    /// Who has this name. A claim may lead to somebody of another name, as one that was
+    /// left behind does when its id is given again: that is nobody of this name.
     async fn user_named(&self, name: &str) -> Result<Option<Known>, Failure> {
         let claim: Option<Username> =
             records::load(&*self.store, Key::Username(name.to_owned())).await?;
         let Some(claim) = claim else { return Ok(None) };
         let id = UserId::try_from(claim.user).map_err(|_| damaged_id())?;
-        self.known(id).await
+        Ok(self.known(id).await?.filter(|known| known.user.username == name))
     }
 }
