@@ -86,7 +86,8 @@ impl IssuerError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Setting { .. } => tessera_shared::config::USAGE,
-            Self::Internal(_) | Self::Serve(_) => 1,
+            Self::Serve(error) => error.exit_code(),
+            Self::Internal(_) => 1,
         }
     }
 }

@@ -1,9 +1,11 @@
 //! How Tessera's services listen: limits, TLS, health, reflection, and a drain
 //! that ends. Issuer and verifier never depend on each other; both stand on this.
 
+mod tls;
+
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, time::Duration};
 
-use tessera_shared::config::TlsFiles;
+use tessera_shared::config::{TlsFiles, USAGE};
 use tokio::{net::TcpListener, sync::oneshot};
 use tokio_stream::{StreamExt as _, wrappers::TcpListenerStream};
 use tonic::{
@@ -31,23 +33,35 @@ pub enum ServeError {
         /// What the operating system said.
         error: io::Error,
     },
-    /// A certificate or key could not be read.
-    #[error("can't read {path}: {error}")]
+    /// A certificate or key can't be used; exit code 64.
+    #[error("--{setting}: {}: {what}", file.display())]
     TlsFile {
+        /// The setting that names the file.
+        setting: &'static str,
         /// Which file.
-        path: PathBuf,
-        /// What the operating system said.
-        error: io::Error,
+        file: PathBuf,
+        /// What is wrong with it.
+        what: String,
     },
     /// The reflection service could not be made from the contract.
     #[error("the contract can't be reflected: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// The gRPC server failed; a bad certificate shows here.
+    /// The gRPC server failed.
     #[error("the gRPC server failed: {0}")]
     Grpc(#[from] tonic::transport::Error),
     /// The HTTP server failed.
     #[error("the HTTP server failed: {0}")]
     Http(io::Error),
+}
+
+impl ServeError {
+    /// What the process exits with.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::TlsFile { .. } => USAGE,
+            Self::Bind { .. } | Self::Reflection(_) | Self::Grpc(_) | Self::Http(_) => 1,
+        }
+    }
 }
 
 /// Where a service listens, already bound, so that a taken address is known at once.
@@ -84,10 +98,8 @@ pub fn server(tls: Option<&TlsFiles>) -> Result<Server, ServeError> {
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
     let Some(tls) = tls else { return Ok(server) };
-    let read = |path: &PathBuf| {
-        std::fs::read(path).map_err(|error| ServeError::TlsFile { path: path.clone(), error })
-    };
-    let identity = Identity::from_pem(read(&tls.cert)?, read(&tls.key)?);
+    let pem = tls::read(tls)?;
+    let identity = Identity::from_pem(pem.cert, pem.key);
     let config = ServerTlsConfig::new().identity(identity).timeout(Duration::from_secs(10));
     Ok(server.tls_config(config)?)
 }
