@@ -50,6 +50,7 @@ use tessera_shared::{
     store::StoreWriter,
 };
 use tokio::sync::watch;
+use tonic::server::NamedService;
 use tonic_health::server::HealthReporter;
 
 pub use crate::bootstrap::FirstAdministrator;
@@ -61,6 +62,12 @@ use crate::{
 
 const RETRY: Duration = Duration::from_secs(1);
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
+
+/// Whose health is told.
+const SERVICES: [&str; 2] = [
+    <IssuerServiceServer<IssuerApi> as NamedService>::NAME,
+    <AdminServiceServer<AdminApi> as NamedService>::NAME,
+];
 
 /// Why the issuer could not start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -108,7 +115,7 @@ pub async fn run(
     tessera_shared::jwt::provider::install();
     let core = Arc::new(core(config, store)?);
     let first = first_start(config)?;
-    let (health, health_service) = tonic_health::server::health_reporter();
+    let (mut health, health_service) = tonic_health::server::health_reporter();
     report(&health, false).await;
     let router = tessera_serve::server(config.tls.as_ref())?
         .add_service(IssuerServiceServer::new(IssuerApi(core.clone())))
@@ -123,7 +130,7 @@ pub async fn run(
     let end = async {
         shutdown.await;
         background.abort();
-        report(&health, false).await;
+        tessera_serve::end_health(&mut health, &SERVICES).await;
         let _ = stop.send(());
     };
     let grpc =

@@ -124,6 +124,19 @@ pub async fn report<S: NamedService>(health: &HealthReporter, serving: bool) {
     health.set_service_status(S::NAME, status).await;
 }
 
+/// Tells every watcher of these services and of the whole server NOT_SERVING, and then
+/// ends its stream: a health watch has no end of its own, and would hold each drain up to
+/// its deadline.
+pub async fn end_health(health: &mut HealthReporter, services: &[&str]) {
+    let all = || services.iter().chain(&[""]);
+    for service in all() {
+        health.set_service_status(service, ServingStatus::NotServing).await;
+    }
+    for service in all() {
+        health.clear_service_status(service).await;
+    }
+}
+
 /// Serves until `shutdown`, then finishes what is under way, for at most `drain`.
 /// The deadline is ours since a graceful stop alone may never end (hyper#4170).
 ///

@@ -37,7 +37,7 @@ use tessera_shared::{
     store::StoreReader,
 };
 use tokio::sync::oneshot;
-use tonic_health::server::HealthReporter;
+use tonic::server::NamedService;
 
 use crate::{
     http::Face,
@@ -89,7 +89,7 @@ async fn serve(
         shutdown.await;
         tracing::info!("draining");
         draining.store(true, Relaxed);
-        end_health(&mut health).await;
+        tessera_serve::end_health(&mut health, &[<Server as NamedService>::NAME]).await;
     };
     let grpc = async {
         let served = tessera_serve::grpc(router, listeners.grpc, end, config.drain_timeout).await;
@@ -108,13 +108,4 @@ async fn serve(
         }
     }
     serving.await.map(drop)
-}
-
-/// Tells every watcher NOT_SERVING, and then ends its stream: a health watch has no
-/// end of its own, and would hold each drain up to its deadline.
-async fn end_health(health: &mut HealthReporter) {
-    tessera_serve::report::<Server>(health, false).await;
-    for service in ["", <Server as tonic::server::NamedService>::NAME] {
-        health.clear_service_status(service).await;
-    }
 }
