@@ -26,8 +26,9 @@ const LARGEST_BATCH: usize = 1_000;
 /// Questions of one batch that are examined at the same time: enough for a store
 /// to pipeline the look-ups, and few enough that a batch leaves room for others.
 const BATCH_CONCURRENCY: usize = 256;
-/// The largest message that is read, in bytes: a batch of the longest tokens.
-const LARGEST_MESSAGE: usize = 10 * 1024 * 1024;
+/// The largest message that is read, in bytes: a full batch of the largest questions,
+/// about 17 MB.
+const LARGEST_MESSAGE: usize = LARGEST_BATCH * question::field(question::LARGEST_QUESTION);
 
 /// The service as tonic serves it.
 pub(crate) type Server = VerifierServiceServer<VerifierApi>;
