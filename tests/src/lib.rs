@@ -8,6 +8,7 @@
 //! watched by [`watch::eventually`].
 
 pub mod ask;
+pub mod cli;
 pub mod client;
 pub mod http;
 pub mod port;
