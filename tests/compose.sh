@@ -182,6 +182,7 @@ redis_killed_loses_nothing() {
 
 the_verifier_can_only_read() {
   refused verifier get tessera:sk:x
+  refused verifier get tessera:pw:1
   refused verifier set tessera:t:1 x
   refused verifier eval 'return 1' 0
   refused issuer flushall

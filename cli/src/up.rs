@@ -68,7 +68,7 @@ async fn serve(config: UpConfig) -> Result<(), Ended> {
     let (issued, verified, ()) =
         Box::pin(async { tokio::join!(issuing, verifying, greet(&config, announced)) }).await;
     issued.map_err(|error| (error.exit_code(), error.to_string()))?;
-    verified.map_err(|error| failed(&error))
+    verified.map_err(|error| (error.exit_code(), error.to_string()))
 }
 
 /// Shows the first steps after a first start, and where the data is after a later one.

@@ -1,11 +1,14 @@
 //! The first start of an installation: roles, signing key, first account and
 //! administrator. Every start goes through it, and several issuers may at once.
 
+#[cfg(test)]
+mod tests;
+
 use tessera_shared::{
     id::{AccountId, UserId},
     keys::{Algorithm, KeyEncryptionKey},
     opaque,
-    record::{Account, User, Username},
+    record::{Account, Password, User, Username},
     store::{Index, Key, StoreError, Swap, records},
 };
 use zeroize::Zeroizing;
@@ -94,21 +97,41 @@ impl Core {
         Ok(())
     }
 
+    /// The password decides whose work stands, since several issuers may each have made
+    /// one: it is provisional until the user is there, and then whoever finds it to be
+    /// its own makes it final, and may tell it. A start that was cut short before that
+    /// told nobody, so the next one writes over it.
     async fn make_first_administrator(
         &self,
         first: &FirstStart,
     ) -> Result<Option<FirstAdministrator>, Failure> {
-        let existing: Option<User> = records::load(&*self.store, UserId::FIRST.into()).await?;
-        if existing.is_some() {
+        let (id, key) = (UserId::FIRST, Key::Password(UserId::FIRST));
+        let old: Option<Password> = records::load(&*self.store, key.clone()).await?;
+        if old.as_ref().is_some_and(|password| !password.provisional) {
             return Ok(None);
         }
-        let made = if first.admin_password.is_some() {
-            None
-        } else {
-            Some(opaque::random_password(&*self.rng)?)
+        let made = match first.admin_password {
+            Some(_) => None,
+            None => Some(opaque::random_password(&*self.rng)?),
         };
-        let password = first.admin_password.as_ref().or(made.as_ref());
-        let password = password.map(|p| p.as_str()).unwrap_or_default();
+        let plain = first.admin_password.as_ref().or(made.as_ref());
+        let plain = plain.map(|p| p.as_str()).unwrap_or_default();
+        let password = Password { provisional: true, ..self.new_password(id, plain).await? };
+        let written = match old {
+            Some(old) => self.swap_password(id, &old, &password).await?,
+            None => records::create(&*self.store, key, &password).await?,
+        };
+        if written == Swap::Conflict {
+            return Err(Failure::Conflict);
+        }
+        let user = self.first_user(first).await?;
+        let known = Password { provisional: false, ..password.clone() };
+        let stands = self.swap_password(id, &password, &known).await? == Swap::Done;
+        Ok(stands.then(|| FirstAdministrator { username: user.username, made_password: made }))
+    }
+
+    /// Makes the first user, unless it is there.
+    async fn first_user(&self, first: &FirstStart) -> Result<User, Failure> {
         let role = self.catalogue.administrators();
         let role = role.ok_or_else(|| Failure::Internal("no role administers".to_owned()))?;
         let user = User {
@@ -118,14 +141,14 @@ impl Core {
             role: role.id,
             disabled: false,
             created_at: self.now().millis(),
-            password_hash: self.passwords.hash(password).await?,
             version: 1,
         };
         let claim = Username { user: user.id };
         records::create(&*self.store, Key::Username(user.username.clone()), &claim).await?;
         self.store.index_add(Index::UsersOf(AccountId::FIRST), user.id).await?;
-        let created = records::create(&*self.store, UserId::FIRST.into(), &user).await?;
-        Ok((created == Swap::Done)
-            .then(|| FirstAdministrator { username: user.username, made_password: made }))
+        if records::create(&*self.store, UserId::FIRST.into(), &user).await? == Swap::Done {
+            return Ok(user);
+        }
+        Ok(records::load(&*self.store, UserId::FIRST.into()).await?.unwrap_or(user))
     }
 }

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `core` | what every call needs, and the rules of the installation |
 //! | `caller`, `fields`, `failure` | who calls, what they ask, how a call fails |
-//! | `sessions`, `tokens`, `admin` | the domain |
+//! | `login`, `passwords`, `sessions`, `tokens`, `admin` | the domain |
 //! | `service`, `http` | the gRPC and HTTP faces |
 //! | `signing`, `bootstrap`, `sweep` | the key, the first start, the clean-up |
 //!
@@ -19,6 +19,8 @@ mod core;
 mod failure;
 mod fields;
 mod http;
+mod login;
+mod passwords;
 mod service;
 mod sessions;
 mod signing;
@@ -48,6 +50,7 @@ use tessera_shared::{
     store::StoreWriter,
 };
 use tokio::{sync::watch, time::MissedTickBehavior};
+use tonic::server::NamedService;
 use tonic_health::server::HealthReporter;
 
 pub use crate::bootstrap::FirstAdministrator;
@@ -61,6 +64,12 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Enough that a few may be late.
 const BEATS_PER_BOUND: u32 = 8;
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
+
+/// Whose health is told.
+const SERVICES: [&str; 2] = [
+    <IssuerServiceServer<IssuerApi> as NamedService>::NAME,
+    <AdminServiceServer<AdminApi> as NamedService>::NAME,
+];
 
 /// Why the issuer could not start or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +95,8 @@ impl IssuerError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::Setting { .. } => tessera_shared::config::USAGE,
-            Self::Internal(_) | Self::Serve(_) => 1,
+            Self::Serve(error) => error.exit_code(),
+            Self::Internal(_) => 1,
         }
     }
 }
@@ -107,7 +117,7 @@ pub async fn run(
     tessera_shared::jwt::provider::install();
     let core = Arc::new(core(config, store)?);
     let first = first_start(config)?;
-    let (health, health_service) = tonic_health::server::health_reporter();
+    let (mut health, health_service) = tonic_health::server::health_reporter();
     report(&health, false).await;
     let router = tessera_serve::server(config.tls.as_ref())?
         .add_service(IssuerServiceServer::new(IssuerApi(core.clone())))
@@ -124,7 +134,7 @@ pub async fn run(
         shutdown.await;
         background.abort();
         beats.abort();
-        report(&health, false).await;
+        tessera_serve::end_health(&mut health, &SERVICES).await;
         let _ = stop.send(());
     };
     let grpc =

@@ -1,4 +1,4 @@
-//! Sessions: log in, refresh, log out.
+//! Sessions: refresh, list, end.
 //!
 //! A session is one refresh family. Its record holds the hash of the current
 //! refresh token and of the one before it. A refresh replaces the record by
@@ -13,7 +13,7 @@ use tessera_shared::{
     jwt::AccessClaims,
     opaque::{Form, PlainToken, PresentedRefresh},
     principal::Proof,
-    record::{Account, Session, User, Username},
+    record::{Account, Session, User},
     revocation::{ALL_VERSIONS, Subject},
     store::{Index, Key, records},
 };
@@ -22,7 +22,7 @@ use crate::{
     caller::Caller,
     core::{Core, damaged_id},
     failure::Failure,
-    fields::{self, Fields, Page},
+    fields::Page,
 };
 
 const NONCE_BYTES: usize = 16;
@@ -52,28 +52,6 @@ enum Refreshed {
 }
 
 impl Core {
-    /// Opens a session for the user with this name and password.
-    pub(crate) async fn login(
-        &self,
-        username: &str,
-        password: &str,
-        client: Client,
-    ) -> Result<Pair, Failure> {
-        let mut fields = Fields::default();
-        let name = fields.take(fields::username(username));
-        let fits = (1..=tessera_shared::password::LONGEST_PASSWORD).contains(&password.len());
-        fields.require(fits, "password", "1 to 1024 bytes");
-        fields.check()?;
-        let user = self.user_named(&name.unwrap_or_default()).await?;
-        let hash = user.as_ref().map(|user| user.password_hash.as_str());
-        let right = self.passwords.check(password, hash).await?;
-        let user = user.filter(|_| right).ok_or(Failure::LoginFailed)?;
-        let user = self.enabled(user).await?.ok_or(Failure::LoginFailed)?;
-        let (session, refresh) = self.open_session(&user, client).await?;
-        self.recheck(&user, &session).await?;
-        self.pair(&user, &session, refresh)
-    }
-
     /// Trades a refresh token for the next pair.
     pub(crate) async fn refresh(&self, plain: &str) -> Result<Pair, Failure> {
         let Some(Form::Refresh(presented)) = self.opaque.parse(plain) else {
@@ -84,7 +62,9 @@ impl Core {
                 let user: Option<User> =
                     records::load(&*self.store, Key::User(user_of(&session)?)).await?;
                 let user = user.ok_or(Failure::RefreshTokenInvalid)?;
-                let user = self.enabled(user).await?.ok_or(Failure::RefreshTokenInvalid)?;
+                if !self.is_enabled(&user).await? {
+                    return Err(Failure::RefreshTokenInvalid);
+                }
                 self.pair(&user, &session, refresh)
             }
             Refreshed::Reused(session) => {
@@ -167,7 +147,11 @@ impl Core {
     }
 
     /// The record goes first, so that no further token is made; then those that were made.
-    async fn end_session(&self, user: UserId, session: SessionId) -> Result<(), Failure> {
+    pub(crate) async fn end_session(
+        &self,
+        user: UserId,
+        session: SessionId,
+    ) -> Result<(), Failure> {
         records::remove(&*self.store, Key::Session(session)).await?;
         self.revoke(Subject::Session(session), ALL_VERSIONS, 0).await?;
         self.store.index_remove(Index::SessionsOf(user), session.get()).await?;
@@ -190,56 +174,16 @@ impl Core {
         Ok((found.into_iter().flatten().filter(|s| now < s.expires_at).collect(), next))
     }
 
-    /// Sets the caller's password and ends the user's other sessions.
-    pub(crate) async fn change_password(
-        &self,
-        caller: &Caller,
-        current: &str,
-        new: &str,
-    ) -> Result<(), Failure> {
-        let own = caller.session()?;
-        let min = self.policy.password_min_length;
-        let mut fields = Fields::default();
-        let new = fields.take(fields::new_password("new_password", new, min));
-        fields.check()?;
-        let key = Key::User(caller.user());
-        let user: Option<User> = records::load(&*self.store, key.clone()).await?;
-        let user = user.ok_or(Failure::CredentialsInvalid)?;
-        if !self.passwords.check(current, Some(&user.password_hash)).await? {
-            return Err(Failure::field("current_password", "not the user's password"));
-        }
-        let hash = self.passwords.hash(&new.unwrap_or_default()).await?;
-        let seen = user.version;
-        let changed = records::update::<User, Failure>(&*self.store, key, |user| {
-            if user.version != seen {
-                return Err(Failure::Conflict);
-            }
-            user.password_hash.clone_from(&hash);
-            user.version += 1;
-            Ok(())
-        });
-        let user = changed.await?.ok_or(Failure::CredentialsInvalid)?;
-        self.revoke(Subject::User(caller.user()), user.version, user.version).await?;
-        self.end_sessions_of(caller.user(), Some(own)).await
-    }
-
-    async fn user_named(&self, name: &str) -> Result<Option<User>, Failure> {
-        let claim: Option<Username> =
-            records::load(&*self.store, Key::Username(name.to_owned())).await?;
-        let Some(claim) = claim else { return Ok(None) };
-        let id = UserId::try_from(claim.user).map_err(|_| damaged_id())?;
-        Ok(records::load(&*self.store, id.into()).await?)
-    }
-
-    /// The user, unless it or its account is disabled.
-    async fn enabled(&self, user: User) -> Result<Option<User>, Failure> {
+    /// Whether neither the user nor its account is disabled.
+    pub(crate) async fn is_enabled(&self, user: &User) -> Result<bool, Failure> {
         let account = user.account.try_into().map(Key::Account);
         let account = account.map_err(|_| damaged_id())?;
         let account: Option<Account> = records::load(&*self.store, account).await?;
-        Ok(account.filter(|a| !a.disabled && !user.disabled).map(|_| user))
+        Ok(account.is_some_and(|account| !account.disabled && !user.disabled))
     }
 
-    async fn open_session(
+    /// Opens a session, whose secret nobody has until it is answered.
+    pub(crate) async fn open_session(
         &self,
         user: &User,
         client: Client,
@@ -266,19 +210,13 @@ impl Core {
         }
     }
 
-    /// A password check takes long enough for the user to be disabled, or given another
-    /// password, in the middle of it; the session that it opened goes again then.
-    async fn recheck(&self, seen: &User, session: &Session) -> Result<(), Failure> {
-        let id = user_of(session)?;
-        let user: Option<User> = records::load(&*self.store, id.into()).await?;
-        if user.is_some_and(|user| user.version == seen.version) {
-            return Ok(());
-        }
-        self.end_session(id, id_of(session)?).await?;
-        Err(Failure::LoginFailed)
-    }
-
-    fn pair(&self, user: &User, session: &Session, refresh: PlainToken) -> Result<Pair, Failure> {
+    /// What the client gets of a session.
+    pub(crate) fn pair(
+        &self,
+        user: &User,
+        session: &Session,
+        refresh: PlainToken,
+    ) -> Result<Pair, Failure> {
         let now = self.now();
         let role = self.catalogue.by_id(user.role);
         let expires_at = now.after(self.policy.access_ttl);
@@ -308,10 +246,10 @@ impl Core {
     }
 }
 
-fn user_of(session: &Session) -> Result<UserId, Failure> {
+pub(crate) fn user_of(session: &Session) -> Result<UserId, Failure> {
     session.user.try_into().map_err(|_| damaged_id())
 }
 
-fn id_of(session: &Session) -> Result<SessionId, Failure> {
+pub(crate) fn id_of(session: &Session) -> Result<SessionId, Failure> {
     session.id.try_into().map_err(|_| damaged_id())
 }

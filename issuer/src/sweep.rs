@@ -1,17 +1,21 @@
 //! The sweep: mends what a crash between two writes left behind. Nothing that it
 //! removes grants anything, so it may run late, twice, or on several issuers.
 
+#[cfg(test)]
+mod tests;
+
 use std::time::Duration;
 
 use tessera_shared::{
     id::{AccountId, SessionId, TokenId, UserId, made_at},
-    store::{Index, Key},
+    store::{Index, Key, records},
 };
 
 use crate::{core::Core, failure::Failure};
 
 const PAGE: usize = 500;
-/// Younger entries may belong to a call that is still under way.
+/// Younger entries may belong to a call that is still under way: longer than one may take,
+/// and than a claimed name lasts.
 const MIN_AGE: Duration = Duration::from_mins(10);
 
 impl Core {
@@ -20,9 +24,13 @@ impl Core {
         self.store.collect_garbage(self.now()).await?;
         let mut accounts = Ids::of(Index::Accounts);
         while let Some(ids) = accounts.next(self).await? {
-            for account in ids.into_iter().filter_map(|id| AccountId::try_from(id).ok()) {
+            for account in ids.iter().filter_map(|id| AccountId::try_from(*id).ok()) {
                 self.sweep_tokens(account).await?;
-                self.sweep_sessions(account).await?;
+                self.sweep_users(account).await?;
+            }
+            let account = |id| AccountId::try_from(id).ok().map(Key::Account);
+            for id in self.missing(&ids, account).await? {
+                self.store.index_remove(Index::Accounts, id).await?;
             }
         }
         Ok(())
@@ -45,17 +53,30 @@ impl Core {
         Ok(())
     }
 
-    async fn sweep_sessions(&self, account: AccountId) -> Result<(), Failure> {
-        let session = |id| SessionId::try_from(id).ok().map(Key::Session);
+    async fn sweep_users(&self, account: AccountId) -> Result<(), Failure> {
+        let user = |id| UserId::try_from(id).ok().map(Key::User);
         let mut users = Ids::of(Index::UsersOf(account));
         while let Some(ids) = users.next(self).await? {
-            for user in ids.into_iter().filter_map(|id| UserId::try_from(id).ok()) {
-                let mut sessions = Ids::of(Index::SessionsOf(user));
-                while let Some(ids) = sessions.next(self).await? {
-                    for id in self.missing(&ids, session).await? {
-                        self.store.index_remove(Index::SessionsOf(user), id).await?;
-                    }
+            for user in ids.iter().filter_map(|id| UserId::try_from(*id).ok()) {
+                self.sweep_sessions(user).await?;
+            }
+            for id in self.missing(&ids, user).await? {
+                // While it is listed, its password is found.
+                if let Ok(user) = UserId::try_from(id) {
+                    records::remove(&*self.store, Key::Password(user)).await?;
                 }
+                self.store.index_remove(Index::UsersOf(account), id).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn sweep_sessions(&self, user: UserId) -> Result<(), Failure> {
+        let session = |id| SessionId::try_from(id).ok().map(Key::Session);
+        let mut sessions = Ids::of(Index::SessionsOf(user));
+        while let Some(ids) = sessions.next(self).await? {
+            for id in self.missing(&ids, session).await? {
+                self.store.index_remove(Index::SessionsOf(user), id).await?;
             }
         }
         Ok(())

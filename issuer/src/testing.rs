@@ -133,6 +133,15 @@ pub(crate) struct Issuer {
 
 impl Issuer {
     pub(crate) async fn start() -> Self {
+        let issuer = Self::before_its_first_start();
+        let first = first_start(Some(PASSWORD));
+        assert!(issuer.core.bootstrap(&first).await.unwrap().is_some());
+        let again = issuer.core.bootstrap(&first).await.unwrap();
+        assert!(again.is_none(), "a second start makes nothing");
+        issuer
+    }
+
+    pub(crate) fn before_its_first_start() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Mortal {
             inner: EmbeddedStore::open(folder.path()).unwrap(),
@@ -159,15 +168,6 @@ impl Issuer {
             },
             signing: arc_swap::ArcSwapOption::empty(),
         });
-        let first = FirstStart {
-            issuer_url: "https://issuer.example".to_owned(),
-            algorithm: Algorithm::Es256,
-            key_encryption_key: None,
-            admin_username: "admin".to_owned(),
-            admin_password: Some(Zeroizing::new(PASSWORD.to_owned())),
-        };
-        assert!(core.bootstrap(&first).await.unwrap().is_some());
-        assert!(core.bootstrap(&first).await.unwrap().is_none(), "a second start makes nothing");
         Self { core, clock, store, _folder: folder }
     }
 
@@ -176,8 +176,11 @@ impl Issuer {
     }
 
     pub(crate) async fn login(&self, username: &str) -> Result<Pair, Failure> {
-        let client = Client { address: None, user_agent: "test".to_owned() };
-        self.core.login(username, PASSWORD, client).await
+        self.login_with(username, PASSWORD).await
+    }
+
+    pub(crate) async fn login_with(&self, username: &str, password: &str) -> Result<Pair, Failure> {
+        self.core.login(username, password, client()).await
     }
 
     /// Who presents `token`.
@@ -199,4 +202,20 @@ impl Issuer {
             Verdict::Denied(reason) => Some(reason),
         }
     }
+}
+
+/// What a first start asks for; without a password one is made.
+pub(crate) fn first_start(password: Option<&str>) -> FirstStart {
+    FirstStart {
+        issuer_url: "https://issuer.example".to_owned(),
+        algorithm: Algorithm::Es256,
+        key_encryption_key: None,
+        admin_username: "admin".to_owned(),
+        admin_password: password.map(|password| Zeroizing::new(password.to_owned())),
+    }
+}
+
+/// A client of no address.
+pub(crate) fn client() -> Client {
+    Client { address: None, user_agent: "test".to_owned() }
 }

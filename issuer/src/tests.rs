@@ -172,7 +172,8 @@ async fn a_disable_cut_short_is_completed_by_a_retry() {
 async fn a_username_claimed_by_a_call_that_died_is_free_again() {
     let issuer = Issuer::start().await;
     let admin = issuer.admin().await;
-    for writes in 1..3 {
+    // The claim; the list of users; the password; and then the user is there.
+    for writes in 1..4 {
         issuer.store.die_after(writes);
         assert!(issuer.core.create_user(&admin, AccountId::FIRST, anna()).await.is_err());
         issuer.store.live();

@@ -5,7 +5,7 @@ pub mod tls;
 
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, time::Duration};
 
-use tessera_shared::config::TlsFiles;
+use tessera_shared::config::{TlsFiles, USAGE};
 use tokio::{net::TcpListener, sync::oneshot};
 use tokio_stream::{StreamExt as _, wrappers::TcpListenerStream};
 use tonic::{
@@ -37,19 +37,13 @@ pub enum ServeError {
         /// What the operating system said.
         error: io::Error,
     },
-    /// A certificate or key could not be read.
-    #[error("can't read {path}: {error}")]
+    /// A certificate or key can't be used; exit code 64.
+    #[error("--{setting}: {}: {what}", file.display())]
     TlsFile {
+        /// The setting that names the file.
+        setting: &'static str,
         /// Which file.
-        path: PathBuf,
-        /// What the operating system said.
-        error: io::Error,
-    },
-    /// A certificate or key could be read, but not used.
-    #[error("can't use {path} for TLS: {what}")]
-    Tls {
-        /// Which file.
-        path: PathBuf,
+        file: PathBuf,
         /// What is wrong with it.
         what: String,
     },
@@ -59,12 +53,26 @@ pub enum ServeError {
     /// The reflection service could not be made from the contract.
     #[error("the contract can't be reflected: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// The gRPC server failed; a bad certificate shows here.
+    /// The gRPC server failed.
     #[error("the gRPC server failed: {0}")]
     Grpc(#[from] tonic::transport::Error),
     /// The HTTP server failed.
     #[error("the HTTP server failed: {0}")]
     Http(io::Error),
+}
+
+impl ServeError {
+    /// What the process exits with.
+    pub const fn exit_code(&self) -> u8 {
+        match self {
+            Self::TlsFile { .. } => USAGE,
+            Self::Bind { .. }
+            | Self::Thread(_)
+            | Self::Reflection(_)
+            | Self::Grpc(_)
+            | Self::Http(_) => 1,
+        }
+    }
 }
 
 /// Where a service listens, already bound, so that a taken address is known at once.
@@ -101,10 +109,8 @@ pub fn server(tls: Option<&TlsFiles>) -> Result<Server, ServeError> {
         .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
     let Some(tls) = tls else { return Ok(server) };
-    let read = |path: &PathBuf| {
-        std::fs::read(path).map_err(|error| ServeError::TlsFile { path: path.clone(), error })
-    };
-    let identity = Identity::from_pem(read(&tls.cert)?, read(&tls.key)?);
+    let pem = tls::read(tls)?;
+    let identity = Identity::from_pem(pem.cert, pem.key);
     let config = ServerTlsConfig::new().identity(identity).timeout(Duration::from_secs(10));
     Ok(server.tls_config(config)?)
 }
@@ -137,6 +143,19 @@ pub async fn report<S: NamedService>(health: &HealthReporter, serving: bool) {
     let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
     health.set_service_status("", status).await;
     health.set_service_status(S::NAME, status).await;
+}
+
+/// Tells every watcher of these services and of the whole server NOT_SERVING, and then
+/// ends its stream: a health watch has no end of its own, and would hold each drain up to
+/// its deadline.
+pub async fn end_health(health: &mut HealthReporter, services: &[&str]) {
+    let all = || services.iter().chain(&[""]);
+    for service in all() {
+        health.set_service_status(service, ServingStatus::NotServing).await;
+    }
+    for service in all() {
+        health.clear_service_status(service).await;
+    }
 }
 
 /// Serves until `shutdown`, then finishes what is under way, for at most `drain`.

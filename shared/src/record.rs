@@ -48,13 +48,28 @@ pub struct User {
     /// When the user was made.
     #[prost(int64, tag = "6")]
     pub created_at: i64,
-    /// The argon2id string (PHC format) of the password.
-    #[prost(string, tag = "7")]
-    pub password_hash: String,
+    // Tag 7 held the password's hash, before that had a record of its own.
     /// Goes up by one when password, role or state change. An access token carries
     /// the version it was made under; see [`crate::revocation`].
     #[prost(uint32, tag = "8")]
     pub version: u32,
+}
+
+/// A user's password. Apart from the user, since a verifier reads users.
+#[derive(Clone, PartialEq, Message)]
+#[prost(skip_debug)]
+pub struct Password {
+    /// The user.
+    #[prost(int64, tag = "1")]
+    pub user: i64,
+    /// The argon2id string (PHC format). Its salt is new each time, so no two
+    /// passwords of a user are the same record, though they be the same password.
+    #[prost(string, tag = "2")]
+    pub hash: String,
+    /// Whether nobody may have been told it yet: the first administrator's, until the
+    /// first start is through.
+    #[prost(bool, tag = "3")]
+    pub provisional: bool,
 }
 
 /// A session: one refresh family.
@@ -201,12 +216,25 @@ pub struct RevocationEntry {
 }
 
 macro_rules! redacted {
-    ($($name:ident),*) => {$(
+    ($($name:ident: $id:ident),*) => {$(
         impl std::fmt::Debug for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.debug_struct(stringify!($name)).field("id", &self.id).finish_non_exhaustive()
+                let mut debug = f.debug_struct(stringify!($name));
+                debug.field(stringify!($id), &self.$id).finish_non_exhaustive()
             }
         }
     )*};
 }
-redacted!(User, Session, PermanentToken);
+redacted!(User: id, Password: user, Session: id, PermanentToken: id);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_shows_whose_it_is_and_no_hash() {
+        let hash = "$argon2id$v=19$m=1,t=1,p=1$c2FsdA$aGFzaA".to_owned();
+        let shown = format!("{:?}", Password { user: 7, hash, provisional: false });
+        assert_eq!(shown, "Password { user: 7, .. }");
+    }
+}

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 /// The scope that opens `AdminService`.
 pub const ADMIN_SCOPE: &str = "tessera:admin";
 
-const LONGEST_SCOPE: usize = 128;
+/// No scope is longer, in bytes.
+pub const LONGEST_SCOPE: usize = 128;
 const DEFAULT_CATALOGUE: &str = include_str!("roles.toml");
 
 /// A set of scopes, sorted. The default is the empty set, which allows nothing.

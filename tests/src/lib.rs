@@ -8,6 +8,7 @@
 //! watched by [`watch::eventually`].
 
 pub mod ask;
+pub mod cli;
 pub mod client;
 pub mod http;
 pub mod port;
@@ -18,6 +19,7 @@ pub mod service;
 pub mod system;
 pub mod tls;
 pub mod tools;
+pub mod users;
 pub mod watch;
 
 /// Makes of each scenario, an `async fn(Backend)`, one test for each backend.

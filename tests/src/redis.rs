@@ -10,6 +10,7 @@ use crate::{
     port,
     process::{Process, clean},
     tls::Authority,
+    users::Users,
     watch::eventually,
 };
 
@@ -21,28 +22,34 @@ pub struct Redis {
     dir: TempDir,
     address: SocketAddr,
     authority: Option<Authority>,
+    users: Option<Users>,
     process: Process,
 }
 
 impl Redis {
     /// Starts a server and waits until it answers.
     pub async fn start() -> Self {
-        Self::start_with(None).await
+        Self::start_with(None, None).await
     }
 
     /// Starts a server that speaks TLS alone, with a certificate of an authority
     /// that only this test knows.
     pub async fn start_tls() -> Self {
-        Self::start_with(Some(Authority::new())).await
+        Self::start_with(Some(Authority::new()), None).await
     }
 
-    async fn start_with(authority: Option<Authority>) -> Self {
+    /// Starts a server that lets nobody in but the users of `docker-compose.yml`.
+    pub async fn start_with_users() -> Self {
+        Self::start_with(None, Some(Users::new())).await
+    }
+
+    async fn start_with(authority: Option<Authority>, users: Option<Users>) -> Self {
         let dir = TempDir::new().unwrap();
         let address = port::free();
-        fs::write(dir.path().join("redis.conf"), configuration(address, authority.as_ref()))
-            .unwrap();
+        let configuration = configuration(address, authority.as_ref(), users.as_ref());
+        fs::write(dir.path().join("redis.conf"), configuration).unwrap();
         let process = launch(dir.path());
-        let redis = Self { dir, address, authority, process };
+        let redis = Self { dir, address, authority, users, process };
         redis.wait().await;
         redis
     }
@@ -61,10 +68,20 @@ impl Redis {
         .await;
     }
 
-    /// The store URL of this server.
+    /// The store URL of this server, for the issuer.
     pub fn url(&self) -> String {
+        self.url_as("issuer")
+    }
+
+    /// The store URL for `issuer` or `verifier`; where Redis has no users of these names,
+    /// both are the default one.
+    pub fn url_as(&self, user: &str) -> String {
         let scheme = if self.authority.is_some() { "rediss" } else { "redis" };
-        format!("{scheme}://:{PASSWORD}@{}/0", self.address)
+        let login = match &self.users {
+            Some(users) => format!("{user}:{}", users.password(user)),
+            None => format!(":{PASSWORD}"),
+        };
+        format!("{scheme}://{login}@{}/0", self.address)
     }
 
     /// The authority of a server that speaks TLS.
@@ -102,6 +119,12 @@ impl Redis {
     /// A connection for the test's own look at the data.
     pub async fn connection(&self) -> MultiplexedConnection {
         self.try_connect().await.expect("a connection to Redis")
+    }
+
+    /// A connection of `issuer` or `verifier`.
+    pub async fn connection_as(&self, user: &str) -> MultiplexedConnection {
+        let client = redis::Client::open(self.url_as(user)).unwrap();
+        client.get_multiplexed_async_connection().await.expect("a connection to Redis")
     }
 
     async fn try_connect(&self) -> Option<MultiplexedConnection> {
@@ -166,7 +189,11 @@ fn launch(dir: &Path) -> Process {
     Process::start("redis", command, dir)
 }
 
-fn configuration(address: SocketAddr, authority: Option<&Authority>) -> String {
+fn configuration(
+    address: SocketAddr,
+    authority: Option<&Authority>,
+    users: Option<&Users>,
+) -> String {
     let port = address.port();
     let listen = match authority {
         None => format!("port {port}"),
@@ -178,9 +205,13 @@ fn configuration(address: SocketAddr, authority: Option<&Authority>) -> String {
             authority.certificate().display(),
         ),
     };
+    let login = match users {
+        None => format!("requirepass {PASSWORD}"),
+        Some(users) => format!("aclfile {}", users.file().display()),
+    };
     // No compression, so that a secret in a file would be found there as it is.
     format!(
-        "bind {}\n{listen}\nrequirepass {PASSWORD}\nappendonly yes\nappendfsync always\n\
+        "bind {}\n{listen}\n{login}\nappendonly yes\nappendfsync always\n\
          no-appendfsync-on-rewrite no\nmaxmemory-policy noeviction\nrdbcompression no\nsave \"\"\n",
         address.ip()
     )

@@ -98,8 +98,9 @@ impl System {
             self.services = vec![up];
             return;
         };
-        let url = redis.url();
+        let url = redis.url_as("issuer");
         let mut services = vec![service::issuer(&url, self.issuer, &self.issuer_flags, dir)];
+        let url = redis.url_as("verifier");
         for (number, place) in self.verifiers.iter().enumerate() {
             let name = format!("verifier-{number}");
             services.push(service::verifier(&name, &url, *place, &self.verifier_flags, dir));

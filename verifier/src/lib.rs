@@ -41,7 +41,6 @@ use tessera_shared::{
 };
 use tokio::sync::oneshot;
 use tonic::{server::NamedService as _, service::Routes};
-use tonic_health::server::HealthReporter;
 
 use crate::{
     http::Face,
@@ -96,7 +95,7 @@ async fn serve(
         shutdown.await;
         tracing::info!("draining");
         draining.store(true, Relaxed);
-        end_health(&mut health).await;
+        tessera_serve::end_health(&mut health, &[Named::NAME]).await;
     };
     let grpc = async {
         let served =
@@ -124,14 +123,5 @@ async fn warmed(memory: &Memory, store: &WatchedStore) {
     if let Err(error) = memory.warm().await {
         // Each call reads for itself what it needs.
         tracing::debug!(%error, "the memory is cold");
-    }
-}
-
-/// Tells every watcher NOT_SERVING, and then ends its stream: a health watch has no
-/// end of its own, and would hold each drain up to its deadline.
-async fn end_health(health: &mut HealthReporter) {
-    tessera_serve::report::<Named>(health, false).await;
-    for service in ["", Named::NAME] {
-        health.clear_service_status(service).await;
     }
 }

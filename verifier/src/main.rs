@@ -41,5 +41,6 @@ async fn serve(config: VerifierConfig) -> Result<(), (u8, String)> {
     })?;
     let listeners = Listeners::bind(config.listen, config.http_listen).await;
     let listeners = listeners.map_err(|error| failed(&error))?;
-    tessera_verifier::run(&config, store, listeners, asked_to_stop()).await.map_err(|e| failed(&e))
+    let served = tessera_verifier::run(&config, store, listeners, asked_to_stop()).await;
+    served.map_err(|error| (error.exit_code(), error.to_string()))
 }

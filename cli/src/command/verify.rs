@@ -14,6 +14,9 @@ use tonic::{Code, Request};
 use crate::{context::Context, failure::Failure, record::Verdict, server::Server, when};
 use input::{Line, Tokens};
 
+/// Answers of one call, in bytes: a principal of many scopes takes some kilobytes.
+const LARGEST_ANSWER: usize = 64 * 1024 * 1024;
+
 #[derive(Debug, Args)]
 #[command(after_help = "\
 The tokens are the lines of standard input or of --token-file, or one is asked for
@@ -115,7 +118,8 @@ async fn answers(
     }
     let request = Request::new(BatchVerifyRequest { requests });
     let answer = verifier.call(request, async |channel, request| {
-        VerifierServiceClient::new(channel).batch_verify(request).await
+        let client = VerifierServiceClient::new(channel);
+        client.max_decoding_message_size(LARGEST_ANSWER).batch_verify(request).await
     });
     answer.await.map(|answer| answer.responses)
 }

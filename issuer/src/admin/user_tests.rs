@@ -10,15 +10,13 @@ use super::testing::{disabled, named, role, stored, tenant, user, weak_admin};
 use crate::{
     failure::Failure,
     fields::Page,
-    sessions::Client,
     testing::{Issuer, PASSWORD},
 };
 
 const NEW_PASSWORD: &str = "battery staple correct";
 
 async fn login_with(issuer: &Issuer, username: &str, password: &str) -> bool {
-    let client = Client { address: None, user_agent: String::new() };
-    issuer.core.login(username, password, client).await.is_ok()
+    issuer.login_with(username, password).await.is_ok()
 }
 
 #[tokio::test]
@@ -183,8 +181,9 @@ async fn a_set_password_cut_short_is_completed_by_a_retry() {
     let issuer = Issuer::start().await;
     let id = user(&issuer, "anna", "Users").await;
     let admin = issuer.admin().await;
-    // User, revocation of the user, and three for the session; then none is left to fail.
-    for writes in 0..5 {
+    // Password, user, revocation of the user, and three for the session; then none is left
+    // to fail.
+    for writes in 0..6 {
         issuer.core.set_user_password(&admin, id, PASSWORD).await.unwrap();
         let session = issuer.login("anna").await.unwrap();
         issuer.store.die_after(writes);

@@ -96,6 +96,9 @@ async fn an_old_claim_that_leads_to_somebody_of_another_name_holds_nothing() {
     let claim = Username { user: anna.get() };
     let key = Key::Username("bea".to_owned());
     records::create(&*issuer.core.store, key, &claim).await.unwrap();
+    assert!(issuer.login("anna").await.is_ok());
+    let by_another_name = issuer.login("bea").await;
+    assert!(matches!(by_another_name, Err(Failure::LoginFailed)));
     issuer.advance(Duration::from_mins(1));
     let bea = user(&issuer, "bea", "Users").await;
     assert_eq!(holder(&issuer, "bea").await, Some(bea.get()));

@@ -4,8 +4,7 @@ use prost::Message as _;
 use prost_types::FieldMask;
 use tessera_shared::{
     id::{AccountId, UserId, made_at},
-    record::{User, Username},
-    revocation::{ALL_VERSIONS, Subject},
+    record::{Password, User, Username},
     role::Role,
     store::{Index, Key, Swap, records},
 };
@@ -51,10 +50,11 @@ impl Core {
         let password = fields.take(fields::new_password("password", &wanted.password, min));
         let role = self.role_to_give(caller, &wanted.role, &mut fields)?;
         fields.check()?;
-        let password_hash = self.passwords.hash(&password.unwrap_or_default()).await?;
+        let hash = self.passwords.hash(&password.unwrap_or_default()).await?;
         // After the hash, which may wait for its turn: the id dates the claim of the name.
         let now = self.now();
         let id = UserId::new(now, &*self.rng)?;
+        let password = Password { user: id.get(), hash, provisional: false };
         let user = User {
             id: id.get(),
             account: account.get(),
@@ -62,18 +62,35 @@ impl Core {
             role: role.map_or(0, |role| role.id),
             disabled: false,
             created_at: now.millis(),
-            password_hash,
             version: 1,
         };
         let claim = self.claim_username(&user.username, id).await?;
         self.store.index_add(Index::UsersOf(account), id.get()).await?;
-        if records::create(&*self.store, id.into(), &user).await? == Swap::Done {
+        if self.bring_into_being(&user, &password, id).await? == Swap::Done {
             return Ok(user);
         }
         // The rare id that somebody has already: the name must not lead to them.
         let name = Key::Username(user.username);
         self.store.swap(&name, Some(&claim.encode_to_vec()), None, None).await?;
         Err(Failure::Conflict)
+    }
+
+    /// The password first: without its user it grants nothing.
+    async fn bring_into_being(
+        &self,
+        user: &User,
+        password: &Password,
+        id: UserId,
+    ) -> Result<Swap, Failure> {
+        let key = Key::Password(id);
+        if records::create(&*self.store, key.clone(), password).await? == Swap::Conflict {
+            return Ok(Swap::Conflict);
+        }
+        let made = records::create(&*self.store, id.into(), user).await?;
+        if made == Swap::Conflict {
+            self.store.swap(&key, Some(&password.encode_to_vec()), None, None).await?;
+        }
+        Ok(made)
     }
 
     /// A user of an account that the caller administers.
@@ -98,7 +115,9 @@ impl Core {
         let keys = ids.into_iter().filter_map(|id| UserId::try_from(id).ok()).map(Key::User);
         let keys: Vec<_> = keys.collect();
         let found: Vec<Option<User>> = records::load_all(&*self.store, &keys).await?;
-        Ok((found.into_iter().flatten().collect(), next))
+        // An entry may lead to somebody of another account: to one whose id it is after all.
+        let is_own = |user: &User| user.account == account.get();
+        Ok((found.into_iter().flatten().filter(is_own).collect(), next))
     }
 
     /// Gives a user another role, disables or enables them.
@@ -133,28 +152,6 @@ impl Core {
         .await
     }
 
-    /// Sets a user's password and ends the user's sessions.
-    pub(crate) async fn set_user_password(
-        &self,
-        caller: &Caller,
-        id: UserId,
-        password: &str,
-    ) -> Result<(), Failure> {
-        // Before the hash, which is costly; and again with the change.
-        self.may_change(caller, &self.user(caller, id).await?)?;
-        let mut fields = Fields::default();
-        let min = self.policy.password_min_length;
-        let password = fields.take(fields::new_password("password", password, min));
-        fields.check()?;
-        let hash = self.passwords.hash(&password.unwrap_or_default()).await?;
-        self.change_user(caller, id, |user| {
-            user.password_hash.clone_from(&hash);
-            user.version += 1;
-        })
-        .await?;
-        self.end_sessions_of(id, None).await
-    }
-
     /// Ends a user's sessions, those included that a login opens at this moment.
     pub(crate) async fn end_user_sessions(
         &self,
@@ -179,8 +176,7 @@ impl Core {
         });
         let user = changed.await?.ok_or(NOT_FOUND)?;
         // Written again on a retry too: the first try may have ended before it.
-        let lowest = if user.disabled { ALL_VERSIONS } else { user.version };
-        self.revoke(Subject::User(id), lowest, user.version).await?;
+        self.deny_older_versions(&user, id).await?;
         if user.disabled {
             self.end_sessions_of(id, None).await?;
         }
@@ -189,7 +185,7 @@ impl Core {
 
     /// Refuses a user out of the caller's reach, and one whose role has a scope that the
     /// caller's has not: whoever sets a user's password can be that user.
-    fn may_change(&self, caller: &Caller, user: &User) -> Result<(), Failure> {
+    pub(crate) fn may_change(&self, caller: &Caller, user: &User) -> Result<(), Failure> {
         if !caller.is_admin() {
             return Err(Failure::NotPermitted);
         }

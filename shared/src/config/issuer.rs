@@ -14,6 +14,7 @@ use super::{
     sources::Sources,
     value::secret_of,
 };
+use crate::password::LONGEST_PASSWORD;
 
 static PROGRAM: Program = Program {
     name: "tessera-issuer",
@@ -102,6 +103,7 @@ impl IssuerConfig {
     pub(super) fn read(sources: &Sources<'_>, place: Place) -> Result<Self, ConfigError> {
         let tls = TlsFiles::read(sources)?;
         let http_listen = sources.socket_address(place.http)?;
+        let password_min_length = sources.integer(&settings::PASSWORD_MIN_LENGTH)?;
         Ok(Self {
             listen: place.grpc_address(sources, tls.as_ref())?,
             http_listen,
@@ -117,8 +119,8 @@ impl IssuerConfig {
             signing_algorithm: sources.choice(&settings::SIGNING_ALGORITHM)?.to_owned(),
             key_encryption_key: key_encryption_key(sources, place.dev)?,
             admin_username: admin_username(sources)?,
-            admin_password: sources.secret(&settings::ADMIN_PASSWORD)?,
-            password_min_length: sources.integer(&settings::PASSWORD_MIN_LENGTH)?,
+            admin_password: admin_password(sources, password_min_length)?,
+            password_min_length,
             password_concurrency: sources.integer(&settings::PASSWORD_CONCURRENCY)?,
             staleness_bound: sources.duration(&settings::STALENESS_BOUND)?,
             drain_timeout: sources.duration(&settings::DRAIN_TIMEOUT)?,
@@ -188,6 +190,17 @@ fn admin_username(sources: &Sources<'_>) -> Result<String, ConfigError> {
         };
         ((1..=128).contains(&name.len()) && name.bytes().all(allowed)).then_some(name)
     })
+}
+
+/// The limits of any password: those of `CreateUserRequest.password`.
+fn admin_password(sources: &Sources<'_>, min_length: usize) -> Result<Option<Secret>, ConfigError> {
+    let Some(found) = sources.lookup(&settings::ADMIN_PASSWORD)? else { return Ok(None) };
+    let text = found.text()?;
+    if text.chars().count() >= min_length && text.len() <= LONGEST_PASSWORD {
+        return secret_of(found).map(Some);
+    }
+    let expected = format!("{min_length} characters to {LONGEST_PASSWORD} bytes");
+    Err(found.malformed("a password for a user", expected))
 }
 
 fn key_encryption_key(sources: &Sources<'_>, dev: bool) -> Result<Option<Secret>, ConfigError> {

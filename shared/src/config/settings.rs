@@ -88,7 +88,7 @@ table! {
     ADMIN_USERNAME: "admin-username" "NAME", Kind::Plain, Some("admin"),
         "The name of the first administrator.";
     ADMIN_PASSWORD: "admin-password" "PASSWORD", Kind::Secret, None,
-        "The password of the first administrator. Without it one is made, and printed once.";
+        "The password of the first administrator, as long as any must be. Without it one is made, and printed once.";
     PASSWORD_MIN_LENGTH: "password-min-length" "N", Kind::Integer(8, 64), Some("15"),
         "How many characters a password has at least.";
     PASSWORD_CONCURRENCY: "password-concurrency" "N", Kind::Integer(1, 1024), Some("2"),

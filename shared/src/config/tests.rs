@@ -165,7 +165,7 @@ fn the_file_takes_underscores_numbers_booleans_and_arrays() {
 #[test]
 fn one_file_serves_all_binaries() {
     let process = Process::with("--dev").file(
-        "store = 'redis://h'\nissuer-listen = '127.0.0.1:1'\nrequire-audience = true\nadmin-password = 'x'",
+        "store = 'redis://h'\nissuer-listen = '127.0.0.1:1'\nrequire-audience = true\nadmin-password = 'fifteen letters'",
     );
     assert!(process.issuer().is_ok());
     assert!(process.verifier().unwrap().require_audience);

@@ -42,6 +42,8 @@ pub enum Key {
     Account(AccountId),
     /// A user.
     User(UserId),
+    /// A user's password. No verifier may read it.
+    Password(UserId),
     /// Which user has this name, lower case.
     Username(String),
     /// A session.

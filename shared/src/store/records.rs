@@ -6,7 +6,7 @@ use super::{Key, StoreError, StoreReader, StoreWriter, Swap};
 use crate::{
     clock::Timestamp,
     id::{AccountId, SessionId, TokenId, UserId},
-    record::{Account, PermanentToken, Session, User, Username},
+    record::{Account, Password, PermanentToken, Session, User, Username},
     revocation::{Revocation, Subject},
 };
 
@@ -32,6 +32,10 @@ impl Record for Account {
 
 impl Record for User {
     const WHAT: &'static str = "a user";
+}
+
+impl Record for Password {
+    const WHAT: &'static str = "a password";
 }
 
 impl Record for Username {

@@ -26,8 +26,10 @@ use crate::memory::{Found, Memory};
 
 /// Questions in one batch.
 const LARGEST_BATCH: usize = 1_000;
-/// The largest message that is read, in bytes: a batch of the longest tokens.
-pub(crate) const LARGEST_MESSAGE: usize = 10 * 1024 * 1024;
+/// The largest message that is read, in bytes: a full batch of the largest questions,
+/// about 17 MB.
+pub(crate) const LARGEST_MESSAGE: usize =
+    LARGEST_BATCH * question::field(question::LARGEST_QUESTION);
 
 /// The service's name, where health is told.
 pub(crate) struct Named;

@@ -4,14 +4,41 @@ use std::net::IpAddr;
 
 use prost_types::Duration;
 use tessera_proto::v1::VerifyRequest;
-use tessera_shared::{examine::Question, role::is_scope};
+use tessera_shared::{
+    examine::Question,
+    opaque::LONGEST_TOKEN,
+    role::{LONGEST_SCOPE, is_scope},
+};
 
 use super::failure::Violation;
 
 pub(super) const LONGEST_AUDIENCE: usize = 255;
 const MOST_SCOPES: usize = 64;
+/// An IPv6 address in its longest form, which ends as an IPv4 address.
+const LONGEST_ADDRESS: usize = 45;
 /// The longest `google.protobuf.Duration`, in seconds: about 10,000 years.
 const LONGEST_DURATION: i64 = 315_576_000_000;
+
+/// The encoded bytes of a question with every field at its limit.
+pub(super) const LARGEST_QUESTION: usize = field(LONGEST_TOKEN)
+    + field(LONGEST_AUDIENCE)
+    + MOST_SCOPES * field(LONGEST_SCOPE)
+    + field(LONGEST_ADDRESS)
+    // Two integers, each a tag and a varint.
+    + field(2 * (1 + LONGEST_VARINT));
+
+/// The bytes of a 64-bit integer at its longest, seven bits in each.
+const LONGEST_VARINT: usize = 10;
+
+/// The encoded bytes of a field below number 16 with so many bytes of content: a tag, the
+/// length, and that.
+pub(super) const fn field(content: usize) -> usize {
+    let (mut length, mut rest) = (1, content >> 7);
+    while rest > 0 {
+        (length, rest) = (length + 1, rest >> 7);
+    }
+    1 + length + content
+}
 
 /// What was asked, apart from the token, which the examination alone judges.
 pub(super) struct Asked {

@@ -105,7 +105,7 @@ impl Api {
     /// The answer to `BatchVerify`, if all its tokens are held and good for what is asked.
     pub(crate) fn quick_batch(&self, message: &[u8]) -> Option<Bytes> {
         let look = self.memory.look(self.clock.now());
-        let mut known = Vec::with_capacity(message.len() / SHORTEST_ENTRY);
+        let mut known = Vec::with_capacity(LARGEST_BATCH.min(message.len() / SHORTEST_ENTRY));
         let mut fields = Fields(message);
         while !fields.0.is_empty() {
             let (REQUESTS, entry) = fields.next()? else { return None };

@@ -1,5 +1,6 @@
 use std::time::Duration;
 
+use prost::Message as _;
 use tessera_proto::v1::{
     BatchVerifyRequest, DenialReason, PrincipalKind, VerifyRequest, VerifyResponse,
     verify_response::Verdict,
@@ -12,7 +13,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, RpcStatusExt as _, StatusExt as _};
 
 use super::{
-    LARGEST_BATCH,
+    LARGEST_BATCH, LARGEST_MESSAGE,
     failure::{Failure, Violation},
 };
 use crate::testing::{INTERNALS, NOW, Running, asking};
@@ -263,9 +264,40 @@ async fn a_batch_holds_1_to_1000_questions() {
         assert_eq!(status.code(), Code::InvalidArgument);
         assert_eq!(wrong_fields(&status.get_error_details()), ["requests"]);
     }
-    let longest = asking(&"a".repeat(8192));
-    let responses = batch(&running, vec![longest; LARGEST_BATCH]).await.unwrap();
+    let responses = batch(&running, vec![asking("x"); LARGEST_BATCH]).await.unwrap();
     assert_eq!(responses.len(), LARGEST_BATCH);
+}
+
+/// With every field at the limit that the contract documents.
+fn largest_question() -> VerifyRequest {
+    VerifyRequest {
+        token: "a".repeat(8192),
+        audience: "a".repeat(255),
+        required_scopes: vec![format!("a:{}", "b".repeat(126)); 64],
+        client_address: "0000:0000:0000:0000:0000:ffff:255.255.255.255".into(),
+        max_staleness: Some(seconds(315_576_000_000, 999_999_999)),
+    }
+}
+
+#[tokio::test]
+async fn the_largest_batch_of_the_contract_is_answered_and_a_larger_message_is_not_read() {
+    let running = Running::start(&[]).await;
+    let largest = vec![largest_question(); LARGEST_BATCH];
+    let responses = batch(&running, largest.clone()).await.unwrap();
+    assert_eq!(responses.len(), LARGEST_BATCH);
+    for response in &responses {
+        assert_eq!(denial(response), DenialReason::Malformed);
+    }
+    let padding = vec![asking(&"a".repeat(LARGEST_MESSAGE))];
+    let status = batch(&running, padding).await.unwrap_err();
+    assert_eq!(status.code(), Code::OutOfRange);
+}
+
+#[test]
+fn the_limit_of_a_message_is_little_above_the_largest_batch() {
+    let largest = BatchVerifyRequest { requests: vec![largest_question(); LARGEST_BATCH] };
+    let bytes = largest.encoded_len();
+    assert!((bytes..bytes + bytes / 100).contains(&LARGEST_MESSAGE), "{bytes}");
 }
 
 #[tokio::test]

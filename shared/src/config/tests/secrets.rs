@@ -5,17 +5,17 @@ use super::*;
 #[test]
 fn a_secret_comes_from_a_variable_a_file_or_a_key() {
     let password = |process: &Process| {
-        process.issuer().unwrap().admin_password.map(|secret| secret.expose().to_owned())
+        process.issuer().unwrap().store_password.map(|secret| secret.expose().to_owned())
     };
     let expected = Some("hunter2".to_owned());
-    assert_eq!(password(&Process::dev("").variable("TESSERA_ADMIN_PASSWORD", "hunter2")), expected);
-    assert_eq!(password(&Process::dev("").file("admin-password = 'hunter2'")), expected);
+    assert_eq!(password(&Process::dev("").variable("TESSERA_STORE_PASSWORD", "hunter2")), expected);
+    assert_eq!(password(&Process::dev("").file("store-password = 'hunter2'")), expected);
 
     let mut process = Process::dev("");
     let path = process.path("password");
     std::fs::write(&path, "hunter2\n").unwrap();
-    let keyed = format!("admin_password_file = '{}'", path.display());
-    assert_eq!(password(&process.variable("TESSERA_ADMIN_PASSWORD_FILE", &path)), expected);
+    let keyed = format!("store_password_file = '{}'", path.display());
+    assert_eq!(password(&process.variable("TESSERA_STORE_PASSWORD_FILE", &path)), expected);
     let process = Process::dev("").file(&keyed);
     // The first process took its folder along; its password must be written again.
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -32,8 +32,8 @@ fn one_trailing_newline_of_a_secrets_file_is_trimmed_and_nothing_else() {
         let mut process = Process::dev("");
         let path = process.path("password");
         std::fs::write(&path, content).unwrap();
-        let config = process.variable("TESSERA_ADMIN_PASSWORD_FILE", path).issuer().unwrap();
-        assert_eq!(config.admin_password.unwrap().expose(), secret, "{content:?}");
+        let config = process.variable("TESSERA_STORE_PASSWORD_FILE", path).issuer().unwrap();
+        assert_eq!(config.store_password.unwrap().expose(), secret, "{content:?}");
     }
 }
 
@@ -96,6 +96,38 @@ fn an_empty_or_unreadable_secret_is_refused() {
 }
 
 #[test]
+fn the_first_administrators_password_has_the_length_of_any_password() {
+    let said = |flags: &str, password: &str| {
+        Process::dev(flags).variable("TESSERA_ADMIN_PASSWORD", password).issuer_error()
+    };
+    let text = |least: usize| {
+        format!(
+            "TESSERA_ADMIN_PASSWORD: the value is not a password for a user; expected {least} \
+             characters to 1024 bytes"
+        )
+    };
+    assert_eq!(said("", "fourteen chars"), text(15));
+    assert_eq!(said("", &"x".repeat(1025)), text(15));
+    assert_eq!(said("--password-min-length 20", "fifteen chars !"), text(20));
+    for (flags, password) in [
+        ("", "fifteen chars !".to_owned()),
+        ("", "ü".repeat(15)),
+        ("", "x".repeat(1024)),
+        ("--password-min-length 8", "8 chars!".to_owned()),
+    ] {
+        let process = Process::dev(flags).variable("TESSERA_ADMIN_PASSWORD", &password);
+        assert_eq!(process.issuer().unwrap().admin_password.unwrap().expose(), password);
+    }
+    let mut process = Process::dev("");
+    let path = process.path("password");
+    std::fs::write(&path, "hunter2\n").unwrap();
+    let said = process.variable("TESSERA_ADMIN_PASSWORD_FILE", path).issuer_error();
+    assert!(said.starts_with("TESSERA_ADMIN_PASSWORD_FILE: the value is not"), "{said}");
+    let said = Process::dev("").file("admin-password = 'hunter2'").issuer_error();
+    assert!(said.starts_with("admin-password in tessera.toml: the value is not"), "{said}");
+}
+
+#[test]
 fn a_malformed_key_encryption_key_is_not_repeated() {
     for bad in ["hunter2".to_owned(), KEY.replace('0', "g"), format!("{KEY}00")] {
         assert_eq!(
@@ -111,7 +143,7 @@ fn a_malformed_key_encryption_key_is_not_repeated() {
 #[test]
 fn debug_shows_no_secret() {
     let process = Process::with("--dev --store redis://u:hunter2@h:1/0")
-        .variable("TESSERA_ADMIN_PASSWORD", "hunter2")
+        .variable("TESSERA_ADMIN_PASSWORD", "hunter2, and then some")
         .variable("TESSERA_STORE_PASSWORD", "hunter2");
     let shown = format!("{:?} {:?}", process.issuer().unwrap(), process.verifier().unwrap());
     assert!(!shown.contains("hunter2"), "{shown}");

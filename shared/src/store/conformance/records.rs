@@ -37,6 +37,7 @@ pub(super) async fn each_kind_of_key_has_a_place_of_its_own(store: Subject) -> O
     let keys = [
         Key::Account(number.get().try_into().map_err(|_| id("account"))?),
         Key::User(number.get().try_into().map_err(|_| id("user"))?),
+        Key::Password(number.get().try_into().map_err(|_| id("user"))?),
         Key::Session(number.get().try_into().map_err(|_| id("session"))?),
         Key::Token(number),
         Key::Username(name.clone()),

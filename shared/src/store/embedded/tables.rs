@@ -36,6 +36,7 @@ pub(super) fn record_key(key: &Key) -> Vec<u8> {
     match key {
         Key::Account(id) => tagged(b'a', &id.get().to_be_bytes()),
         Key::User(id) => tagged(b'u', &id.get().to_be_bytes()),
+        Key::Password(user) => tagged(b'p', &user.get().to_be_bytes()),
         Key::Username(name) => tagged(b'n', name.as_bytes()),
         Key::Session(id) => tagged(b's', &id.get().to_be_bytes()),
         Key::Token(id) => tagged(b't', &id.get().to_be_bytes()),

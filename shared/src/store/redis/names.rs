@@ -22,6 +22,7 @@ impl Names {
         match key {
             Key::Account(id) => format!("{prefix}a:{id}"),
             Key::User(id) => format!("{prefix}u:{id}"),
+            Key::Password(user) => format!("{prefix}pw:{user}"),
             Key::Username(name) => format!("{prefix}un:{name}"),
             Key::Session(id) => format!("{prefix}s:{id}"),
             Key::Token(id) => format!("{prefix}t:{id}"),

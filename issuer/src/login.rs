@@ -1,0 +1,80 @@
+//! Log in: a name and its password open a session.
+
+#[cfg(test)]
+mod tests;
+
+use tessera_shared::{
+    id::UserId,
+    password::LONGEST_PASSWORD,
+    record::{Session, Username},
+    store::{Key, records},
+};
+
+use crate::{
+    core::{Core, damaged_id},
+    failure::Failure,
+    fields::{self, Fields},
+    passwords::Known,
+    sessions::{Client, Pair, id_of, user_of},
+};
+
+impl Core {
+    /// Opens a session for the user with this name and password.
+    pub(crate) async fn login(
+        &self,
+        username: &str,
+        password: &str,
+        client: Client,
+    ) -> Result<Pair, Failure> {
+        let mut fields = Fields::default();
+        let name = fields.take(fields::username(username)).unwrap_or_default();
+        let fits = (1..=LONGEST_PASSWORD).contains(&password.len());
+        fields.require(fits, "password", "1 to 1024 bytes");
+        fields.check()?;
+        let proven = self.prove(&name, password).await?;
+        self.open(&proven, client).await
+    }
+
+    /// The user of this name, if this is the password.
+    async fn prove(&self, name: &str, password: &str) -> Result<Known, Failure> {
+        let known = self.user_named(name).await?;
+        let hash = known.as_ref().map(|known| known.password.hash.as_str());
+        let right = self.passwords.check(password, hash).await?;
+        known.filter(|_| right).ok_or(Failure::LoginFailed)
+    }
+
+    /// Opens a session for who gave the right password.
+    async fn open(&self, proven: &Known, client: Client) -> Result<Pair, Failure> {
+        if !self.is_enabled(&proven.user).await? {
+            return Err(Failure::LoginFailed);
+        }
+        let (session, refresh) = self.open_session(&proven.user, client).await?;
+        self.recheck(proven, &session).await?;
+        self.pair(&proven.user, &session, refresh)
+    }
+
+    /// A password check takes long enough for the user to be disabled, or given another
+    /// password, in the middle of it; the session that it opened goes again then. Who
+    /// changes either looks for sessions after the write, so each session is seen by one
+    /// of the two.
+    async fn recheck(&self, seen: &Known, session: &Session) -> Result<(), Failure> {
+        let id = user_of(session)?;
+        let is_as_seen =
+            |now: Known| now.user.version == seen.user.version && now.password == seen.password;
+        if self.known(id).await?.is_some_and(is_as_seen) {
+            return Ok(());
+        }
+        self.end_session(id, id_of(session)?).await?;
+        Err(Failure::LoginFailed)
+    }
+
+    /// Who has this name. A claim may lead to somebody of another name, as one that was
+    /// left behind does when its id is given again: that is nobody of this name.
+    async fn user_named(&self, name: &str) -> Result<Option<Known>, Failure> {
+        let claim: Option<Username> =
+            records::load(&*self.store, Key::Username(name.to_owned())).await?;
+        let Some(claim) = claim else { return Ok(None) };
+        let id = UserId::try_from(claim.user).map_err(|_| damaged_id())?;
+        Ok(self.known(id).await?.filter(|known| known.user.username == name))
+    }
+}
