@@ -36,7 +36,7 @@ pub(super) async fn answer(
         return Ok(reply(answer));
     }
     // In a box, so that the future of the hot path stays small.
-    Ok(Box::pin(ordinary(service, parts, first, body)).await)
+    Ok(Box::pin(ordinary(service, parts, (first, is_whole), body)).await)
 }
 
 /// What has arrived of the body by now, without waiting, and whether it is all.
@@ -54,7 +54,7 @@ async fn first_piece(body: &mut Incoming) -> (Option<Bytes>, bool) {
 async fn ordinary(
     service: Arc<Service>,
     parts: Parts,
-    first: Option<Bytes>,
+    first: (Option<Bytes>, bool),
     body: Incoming,
 ) -> Response<Reply> {
     let longest = time_allowed(&parts);
@@ -76,9 +76,14 @@ async fn own(answer: impl Future<Output = Result<Bytes, Status>>) -> Response<Re
 }
 
 impl Service {
-    async fn api_verify(&self, first: Option<Bytes>, mut body: Incoming) -> Result<Bytes, Status> {
+    async fn api_verify(
+        &self,
+        (first, was_tried): (Option<Bytes>, bool),
+        mut body: Incoming,
+    ) -> Result<Bytes, Status> {
         let message = message::read(first, &mut body, LARGEST_MESSAGE).await?;
-        match self.api.quick_answer(&message) {
+        let answer = if was_tried { None } else { self.api.quick_answer(&message) };
+        match answer {
             Some(answer) => Ok(answer),
             None => self.api.verify(&message).await,
         }
