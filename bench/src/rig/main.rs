@@ -123,9 +123,7 @@ async fn main() {
     let mut rows = Vec::new();
     for scenario in chosen {
         let (busy, total) = machine::busy();
-        if options.pairs > 0 {
-            system::unpin(&options);
-        }
+        system::unpin(&options);
         let new = (scenario.run)(options.clone()).await;
         new.iter().for_each(|row| println!("{}", row.markdown()));
         rows.extend(new);

@@ -113,6 +113,18 @@ pub(crate) fn median(values: &[f64]) -> (f64, f64, f64) {
     sorted.sort_by(f64::total_cmp);
     let at = |place: usize| sorted.get(place).copied().unwrap_or(f64::NAN);
     let half = sorted.len() / 2;
-    let middle = if sorted.len() % 2 == 0 { (at(half - 1) + at(half)) / 2.0 } else { at(half) };
+    let middle =
+        if sorted.len().is_multiple_of(2) { (at(half - 1) + at(half)) / 2.0 } else { at(half) };
     (middle, at(0), at(sorted.len() - 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::median;
+
+    #[test]
+    fn the_median_stands_in_the_middle_or_between_two() {
+        assert_eq!(median(&[3.0, 1.0, 2.0]), (2.0, 1.0, 3.0));
+        assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), (2.5, 1.0, 4.0));
+    }
 }

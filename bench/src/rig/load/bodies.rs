@@ -80,3 +80,36 @@ fn shuffled(count: usize) -> Vec<usize> {
     }
     order
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_token_is_sent_once_a_round_in_a_frame_of_its_own() {
+        let tokens: Vec<String> = (0..100).map(|number| format!("token-{number}")).collect();
+        let bodies = Bodies::verify(&tokens);
+        let read = |number| {
+            let body = bodies.at(number);
+            let (head, message) = body.split_at(5);
+            assert_eq!(head, [0, 0, 0, 0, u8::try_from(message.len()).unwrap()]);
+            VerifyRequest::decode(message).unwrap().token
+        };
+        let mut round: Vec<String> = (0..bodies.len()).map(read).collect();
+        assert_ne!(round, tokens);
+        assert_eq!(read(100), round[0]);
+        round.sort();
+        let mut sorted = tokens;
+        sorted.sort();
+        assert_eq!(round, sorted);
+    }
+
+    #[test]
+    fn a_batch_holds_its_share_of_the_tokens() {
+        let tokens = vec!["t".to_owned(); 25];
+        let bodies = Bodies::batch(&tokens, 10);
+        assert_eq!(bodies.len(), 2);
+        let batch = BatchVerifyRequest::decode(&bodies.at(1)[5..]).unwrap();
+        assert_eq!(batch.requests.len(), 10);
+    }
+}

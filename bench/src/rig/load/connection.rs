@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use super::{
     Generator, Pace,
     frames::{self, Frame, kind},
+    verdict,
 };
 
 /// Streams whose state is kept; more than are ever in flight.
@@ -209,7 +210,8 @@ impl<'a> Connection<'a> {
         }
         let each = self.of.plan.bodies.tokens_each;
         let message = frame.payload.get(5..).unwrap_or_default();
-        let granted = if each == 1 { grants(message) } else { inner(message).is_some_and(grants) };
+        let granted =
+            if each == 1 { verdict::grants(message) } else { verdict::first_grants(message) };
         let count = if granted { &self.of.shared.grants } else { &self.of.shared.denials };
         // One thread writes, others only look.
         count.store(count.load(Relaxed) + 1, Relaxed);
@@ -227,25 +229,4 @@ impl<'a> Connection<'a> {
             self.of.latencies.borrow_mut().saturating_record(latency);
         }
     }
-}
-
-/// Whether a `VerifyResponse` holds a principal: its field 1.
-fn grants(mut message: &[u8]) -> bool {
-    loop {
-        match message {
-            [0x0a, ..] => return true,
-            // `as_of` may stand before it.
-            [0x1a, length, rest @ ..] => {
-                message = rest.get(usize::from(*length)..).unwrap_or_default();
-            }
-            _ => return false,
-        }
-    }
-}
-
-/// The first `VerifyResponse` of a `BatchVerifyResponse`.
-fn inner(message: &[u8]) -> Option<&[u8]> {
-    let rest = message.strip_prefix(&[0x0a])?;
-    let length = rest.iter().position(|byte| byte & 0x80 == 0)?;
-    rest.get(length + 1..)
 }

@@ -4,6 +4,7 @@
 mod bodies;
 mod connection;
 mod frames;
+mod verdict;
 
 use std::{
     cell::RefCell,

@@ -1,5 +1,7 @@
 //! What can be measured.
 
+mod cores;
+mod h2load;
 mod lag;
 mod memory;
 mod speed;
@@ -33,8 +35,8 @@ pub(crate) static ALL: &[Scenario] = scenarios! {
     "permanent-miss" speed::permanent_miss, "permanent tokens, each sent once to a verifier just started [--tokens 1000000]";
     "permanent-strong" speed::permanent_strong, "permanent tokens with max_staleness 0 [--tokens 1000]";
     "batch-100" speed::batch_100, "BatchVerify of 100 tokens seen before [--tokens 10000]";
-    "h2load" speed::h2load, "one permanent token seen before, pushed by h2load";
-    "two-cores" speed::two_cores, "one core and two, over 2, 8 and 64 connections [--tokens 1000]";
+    "h2load" h2load::h2load, "one permanent token seen before, pushed by h2load";
+    "two-cores" cores::two_cores, "one core and two, over 2, 8 and 64 connections [--tokens 1000]";
     "latency" time::latency, "p50 and p99 at half the saturating load [--tokens 1000]";
     "start-to-first-answer" time::start_to_first_answer, "from the start of the process to a grant";
     "redis-memory" memory::redis_memory, "bytes of Redis for each token [--tokens 1000000]";

@@ -1,7 +1,5 @@
 //! Requests a second and CPU of each, beside the no-op server.
 
-use std::sync::Arc;
-
 use prost_types::Duration as Span;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use serde_json::json;
@@ -13,7 +11,7 @@ use crate::{
     machine,
     measure::{Push, Sample, median, saturate, touch_all},
     report::{Row, rows_of},
-    system::{Server, System, ask},
+    system::{System, ask},
     tokens,
 };
 
@@ -95,90 +93,6 @@ pub(super) async fn batch_100(options: Options) -> Vec<Row> {
     rows
 }
 
-pub(super) async fn two_cores(options: Options) -> Vec<Row> {
-    let (system, tokens) = permanent(&options, 1000).await;
-    let two = format!("{},{}", options.server_cores, options.load_cores);
-    let mut rows = Vec::new();
-    let one_core = system.verifier().await;
-    let both = system.verifier_on(&two).await;
-    system.pin();
-    for connections in [2, 8, 64] {
-        let bodies = Bodies::verify(&tokens);
-        let streams = (800 / connections).min(256);
-        let push = Push { bodies: Arc::new(bodies), connections, streams };
-        touch_all(&one_core, &push).await;
-        touch_all(&both, &push).await;
-        let mut pairs = Vec::new();
-        for _ in 0..options.pairs {
-            let single = saturate(&options, &one_core, &push).await;
-            pairs.push((single, saturate(&options, &both, &push).await));
-        }
-        rows.extend(scaling(connections, &pairs));
-    }
-    rows
-}
-
-/// On a machine of two cores the load takes a part of one of them away from the verifier.
-/// So what two cores would do is reckoned from the CPU of a request, and from how evenly
-/// the threads shared the work: the busiest thread fills its core first.
-fn scaling(connections: usize, pairs: &[(Sample, Sample)]) -> Vec<Row> {
-    let name = format!("two-cores, {connections} connections");
-    let reckoned: Vec<(f64, f64)> = pairs
-        .iter()
-        .map(|(one, two)| (1e6 / one.cpu_us, 1e6 / two.cpu_us / two.busiest_thread.max(0.5)))
-        .collect();
-    let seen: Vec<(f64, f64)> = pairs.iter().map(|(one, two)| (one.rate, two.rate)).collect();
-    let shares: Vec<f64> = pairs.iter().map(|(_, two)| two.busiest_thread).collect();
-    vec![
-        Row::pairs(&name, "requests/s, reckoned from CPU (one core, two)", &reckoned),
-        Row::pairs(&name, "requests/s, seen (the load shares the second core)", &seen),
-        Row::plain(&name, "share of the busiest thread", median(&shares).0),
-    ]
-}
-
-pub(super) async fn h2load(options: Options) -> Vec<Row> {
-    let (system, tokens) = permanent(&options, 1).await;
-    let push = Push::new(&options, Bodies::verify(&tokens));
-    let verifier = system.verifier().await;
-    let reference = system.noop(&ask(&verifier, &tokens[0]).await).await;
-    system.pin();
-    let (mut rates, mut cpus) = (Vec::new(), Vec::new());
-    for _ in 0..options.pairs {
-        let noop = push_by_h2load(&options, &reference, push.bodies.at(0)).await;
-        let tessera = push_by_h2load(&options, &verifier, push.bodies.at(0)).await;
-        rates.push((noop.0, tessera.0));
-        cpus.push((noop.1, tessera.1));
-    }
-    granted(&ask(&verifier, &tokens[0]).await);
-    vec![
-        Row::pairs("h2load", "requests/s", &rates),
-        Row::pairs("h2load", "CPU µs a request", &cpus),
-    ]
-}
-
-/// Answers a second, and CPU of each in microseconds.
-async fn push_by_h2load(options: &Options, server: &Server, body: &[u8]) -> (f64, f64) {
-    let file = tempfile::NamedTempFile::new().expect("a file");
-    std::fs::write(file.path(), body).expect("a file");
-    let seconds = options.window().as_secs().max(1);
-    let mut command = std::process::Command::new("h2load");
-    command.args(["-c", &options.connections.to_string(), "-m", &options.streams.to_string()]);
-    command.args(["-D", &seconds.to_string(), "-H", "content-type: application/grpc"]);
-    command.args(["-H", "te: trailers", "-d"]).arg(file.path());
-    command.arg(format!("http://{}/tessera.v1.VerifierService/Verify", server.address));
-    let before = machine::cpu(server.process.id());
-    let output = tokio::task::spawn_blocking(move || command.output()).await.expect("a thread");
-    let output = output.expect("h2load (Debian: nghttp2-client)");
-    let spent = machine::cpu(server.process.id()) - before;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let number = |before: &str, after: &str| -> f64 {
-        let (_, rest) = text.split_once(before).unwrap_or_else(|| panic!("h2load said: {text}"));
-        rest.split(after).next().and_then(|it| it.trim().parse().ok()).expect("a number")
-    };
-    let rate = number("s, ", " req/s");
-    (rate, spent.as_secs_f64() * 1e6 / number("requests: ", " total"))
-}
-
 /// The load on the no-op server and on a verifier, in turn, each begun once by turns so
 /// that what drifts hits both.
 async fn pairs(
@@ -224,7 +138,8 @@ async fn pairs(
     pairs
 }
 
-fn granted(answer: &VerifyResponse) {
+/// Panics unless the answer grants.
+pub(super) fn granted(answer: &VerifyResponse) {
     assert!(matches!(answer.verdict, Some(Verdict::Principal(_))), "not granted: {answer:?}");
 }
 
@@ -237,7 +152,8 @@ fn repeats(pairs: &[(Sample, Sample)], push: &Push) -> String {
     format!("**{} of {most} requests were repeats: give more --tokens**", most - sent)
 }
 
-async fn permanent(options: &Options, usual: usize) -> (System, Vec<String>) {
+/// A system with permanent tokens, as many as the command line says or as usual.
+pub(super) async fn permanent(options: &Options, usual: usize) -> (System, Vec<String>) {
     let system = System::start(options, false).await;
     let store = system.store();
     let count = options.tokens.unwrap_or(usual);
