@@ -10,6 +10,7 @@ use clap::{
 use crate::{
     command::{
         admin::{self, AdminCommand},
+        bench::{self, BenchArgs},
         completions::{self, CompletionsArgs},
         health::{self, HealthArgs},
         identity,
@@ -71,6 +72,8 @@ enum ClientCommand {
     Token(TokenCommand),
     /// Ask the verifier whether tokens are good
     Verify(VerifyArgs),
+    /// Load a verifier with requests, and show how it fares
+    Bench(BenchArgs),
     /// Administer accounts, users, roles and signing keys
     #[command(subcommand)]
     Admin(AdminCommand),
@@ -134,6 +137,7 @@ async fn perform(command: ClientCommand, context: &Context) -> Result<ExitCode, 
         ClientCommand::Password(args) => password::run(args, context).await?,
         ClientCommand::Token(command) => token::run(command, context).await?,
         ClientCommand::Verify(args) => return verify::run(args, context).await.map(verified),
+        ClientCommand::Bench(args) => return bench::run(args, context).await.map(verified),
         ClientCommand::Admin(command) => admin::run(command, context).await?,
         ClientCommand::Health(args) => {
             let serving = health::run(args, context).await?;

@@ -10,8 +10,8 @@ use crate::{status, when};
 /// The exit codes, for `--help`.
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
-   0  done; `verify`: every token is granted; `health`: SERVING
-   1  `verify`: a token is denied; `health`: not SERVING
+   0  done; `verify`, `bench`: every token is granted; `health`: SERVING
+   1  `verify`, `bench`: a token is denied; `health`: not SERVING
    2  wrong usage
    3  a fault on this side: a file, the terminal, the output
   11  CANCELLED           17  PERMISSION_DENIED    23  INTERNAL

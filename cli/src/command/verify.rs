@@ -1,8 +1,11 @@
 //! `tessera verify`.
 
-mod input;
+pub(crate) mod input;
+mod question;
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+pub(crate) use question::QuestionArgs;
+
+use std::path::PathBuf;
 
 use clap::Args;
 use tessera_proto::v1::{
@@ -11,7 +14,7 @@ use tessera_proto::v1::{
 };
 use tonic::{Code, Request};
 
-use crate::{context::Context, failure::Failure, record::Verdict, server::Server, when};
+use crate::{context::Context, failure::Failure, record::Verdict, server::Server};
 use input::{Line, Tokens};
 
 /// Answers of one call, in bytes: a principal of many scopes takes some kilobytes.
@@ -36,21 +39,8 @@ pub(crate) struct VerifyArgs {
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
 
-    /// The service that asks; without it a token's audiences are not checked
-    #[arg(long, default_value = "", hide_default_value = true)]
-    audience: String,
-
-    /// A scope that the token must hold, service:action; may be repeated
-    #[arg(long = "scope", value_name = "SCOPE")]
-    scopes: Vec<String>,
-
-    /// The address that the token came from
-    #[arg(long, value_name = "IP")]
-    client_address: Option<IpAddr>,
-
-    /// How old the verifier's view may be; 0: read the store [default: its staleness bound]
-    #[arg(long, value_name = "DURATION", value_parser = when::duration)]
-    max_staleness: Option<Duration>,
+    #[command(flatten)]
+    question: QuestionArgs,
 }
 
 /// How the tokens fared, all together.
@@ -96,7 +86,7 @@ async fn ask(
     chunk: Vec<Line>,
 ) -> Result<Vec<Verdict>, Failure> {
     let numbers: Vec<usize> = chunk.iter().map(|line| line.number).collect();
-    let requests = chunk.into_iter().map(|line| question(args, &line)).collect();
+    let requests = chunk.iter().map(|line| args.question.about(&line.token)).collect();
     let answers = answers(verifier, requests).await?;
     if answers.len() != numbers.len() {
         return Err(Failure::Incomplete("answer for each token"));
@@ -122,16 +112,6 @@ async fn answers(
         client.max_decoding_message_size(LARGEST_ANSWER).batch_verify(request).await
     });
     answer.await.map(|answer| answer.responses)
-}
-
-fn question(args: &VerifyArgs, line: &Line) -> VerifyRequest {
-    VerifyRequest {
-        token: line.token.expose().to_owned(),
-        audience: args.audience.clone(),
-        required_scopes: args.scopes.clone(),
-        client_address: args.client_address.map(|ip| ip.to_string()).unwrap_or_default(),
-        max_staleness: args.max_staleness.map(when::span_to_wire),
-    }
 }
 
 fn outcome(verdicts: &[Verdict]) -> Outcome {

@@ -1,0 +1,91 @@
+//! As much of HTTP/2 (RFC 9113) as one gRPC client needs that sends the same headers
+//! with every request.
+
+/// What a client says first: the preface, no push, streams and connection wide open.
+pub(super) fn preface() -> Vec<u8> {
+    let mut out = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_vec();
+    let settings = [[0, 2, 0, 0, 0, 0], [0, 4, 0x7f, 0xff, 0xff, 0xff]].concat();
+    head(&mut out, settings.len(), kind::SETTINGS, 0, 0);
+    out.extend(settings);
+    window_update(&mut out, 0x7fff_ffff - 65_535);
+    out
+}
+
+pub(super) mod kind {
+    pub(in crate::load) const DATA: u8 = 0;
+    pub(in crate::load) const HEADERS: u8 = 1;
+    pub(in crate::load) const RST_STREAM: u8 = 3;
+    pub(in crate::load) const SETTINGS: u8 = 4;
+    pub(in crate::load) const PING: u8 = 6;
+    pub(in crate::load) const GOAWAY: u8 = 7;
+    pub(in crate::load) const WINDOW_UPDATE: u8 = 8;
+}
+
+pub(super) const END_STREAM: u8 = 1;
+pub(super) const ACK: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// The bytes of a frame's head.
+pub(super) const HEAD: usize = 9;
+
+/// A frame as it came.
+pub(super) struct Frame<'a> {
+    pub(super) kind: u8,
+    pub(super) flags: u8,
+    pub(super) stream: u32,
+    pub(super) payload: &'a [u8],
+}
+
+/// The frame at the start of `bytes`, and how long it is; `None`: not all of it is there.
+pub(super) fn frame(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
+    let head = bytes.first_chunk::<HEAD>()?;
+    let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+    let payload = bytes.get(HEAD..HEAD + length)?;
+    let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]) & 0x7fff_ffff;
+    Some((Frame { kind: head[3], flags: head[4], stream, payload }, HEAD + length))
+}
+
+fn head(out: &mut Vec<u8>, length: usize, kind: u8, flags: u8, stream: u32) {
+    let length = u32::try_from(length).expect("a short frame").to_be_bytes();
+    out.extend_from_slice(&[length[1], length[2], length[3], kind, flags]);
+    out.extend_from_slice(&stream.to_be_bytes());
+}
+
+pub(super) fn window_update(out: &mut Vec<u8>, by: u32) {
+    head(out, 4, kind::WINDOW_UPDATE, 0, 0);
+    out.extend_from_slice(&by.to_be_bytes());
+}
+
+pub(super) fn acknowledge(out: &mut Vec<u8>, kind: u8, payload: &[u8]) {
+    head(out, payload.len(), kind, ACK, 0);
+    out.extend_from_slice(payload);
+}
+
+/// A request on `stream`: headers and the whole of `message`, which is framed for gRPC.
+pub(super) fn request(out: &mut Vec<u8>, headers: &[u8], stream: u32, message: &[u8]) {
+    head(out, headers.len(), kind::HEADERS, END_HEADERS, stream);
+    out.extend_from_slice(headers);
+    head(out, message.len(), kind::DATA, END_STREAM, stream);
+    out.extend_from_slice(message);
+}
+
+/// The headers of a connection's first request, as HPACK literals that enter the
+/// dynamic table (RFC 7541, section 6.2.1).
+pub(super) fn first_headers(authority: &str, path: &str) -> Vec<u8> {
+    let mut out = vec![0x83, 0x86];
+    let mut text = |prefix: &[u8], value: &str| {
+        out.extend_from_slice(prefix);
+        out.push(u8::try_from(value.len()).expect("a short header"));
+        out.extend_from_slice(value.as_bytes());
+    };
+    text(&[0x44], path);
+    text(&[0x41], authority);
+    text(&[0x5f], "application/grpc");
+    text(&[0x40, 2, b't', b'e'], "trailers");
+    text(&[0x7a], "tessera-rig");
+    out
+}
+
+/// The same headers from then on: each a reference into a table, as every client of
+/// long-lived connections sends them.
+pub(super) const LATER_HEADERS: [u8; 7] = [0x83, 0x86, 0xc2, 0xc1, 0xc0, 0xbf, 0xbe];
