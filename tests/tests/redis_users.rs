@@ -47,7 +47,7 @@ async fn a_verifier_reads_no_password_and_no_private_key_and_writes_nothing() {
     let mut verifier = system.redis().connection_as("verifier").await;
     let user = get(&mut verifier, "tessera:u:1").await.unwrap().unwrap();
     assert!(!holds_a_hash(&user));
-    for key in ["tessera:pw:1", "tessera:sk:any", "tessera:un:admin"] {
+    for key in ["tessera:pw:1", "tessera:sk:any", "tessera:un:8c6976e5b5410415bde908bd4dee15df"] {
         for command in ["GET", "MGET"] {
             let refused = cmd(command).arg(key).query_async::<redis::Value>(&mut verifier).await;
             let refused = refused.expect_err(key);

@@ -25,9 +25,7 @@ pub(crate) struct Following {
 
 impl Following {
     pub(super) fn new() -> Self {
-        // One nanosecond early, so that no instant is 0.
-        let origin = Instant::now();
-        Self { view: View::new(STRIPES), origin }
+        Self { view: View::new(STRIPES), origin: Instant::now() }
     }
 
     pub(super) fn birth(&self) -> Birth {

@@ -1,5 +1,6 @@
-//! What things are called on the server. A name holds ids, user names and `kid`s,
-//! and no secret. A Redis ACL is written in these names: they are public API.
+//! What things are called on the server. A name holds ids and `kid`s, and of a user name
+//! a digest: who may follow changes in broadcast mode is told the names of all that change,
+//! whatever keys it may read. A Redis ACL is written in these names: they are public API.
 
 use crate::{
     id::AccountId,
@@ -23,7 +24,7 @@ impl Names {
             Key::Account(id) => format!("{prefix}a:{id}"),
             Key::User(id) => format!("{prefix}u:{id}"),
             Key::Password(user) => format!("{prefix}pw:{user}"),
-            Key::Username(name) => format!("{prefix}un:{name}"),
+            Key::Username(name) => format!("{prefix}un:{}", digest_of(name)),
             Key::Session(id) => format!("{prefix}s:{id}"),
             Key::Token(id) => format!("{prefix}t:{id}"),
             Key::Roles => format!("{prefix}roles"),
@@ -74,6 +75,12 @@ impl Names {
     pub(super) fn live(&self, account: AccountId) -> String {
         format!("{}il:{account}", self.prefix)
     }
+}
+
+/// The first half of SHA-256, in hexadecimal: 128 bits, so that no two users are one.
+fn digest_of(name: &str) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, name.as_bytes());
+    digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
