@@ -6,7 +6,7 @@ mod tests;
 
 use tessera_shared::{
     id::{AccountId, UserId},
-    keys::{Algorithm, KeyEncryptionKey},
+    keys::PrivateKey,
     opaque,
     record::{Account, Password, User, Username},
     store::{Index, Key, StoreError, Swap, records},
@@ -18,8 +18,8 @@ use crate::{core::Core, failure::Failure};
 /// What the first start needs to know.
 pub(crate) struct FirstStart {
     pub(crate) issuer_url: String,
-    pub(crate) algorithm: Algorithm,
-    pub(crate) key_encryption_key: Option<KeyEncryptionKey>,
+    /// A signing key that the operator brings.
+    pub(crate) import: Option<PrivateKey>,
     pub(crate) admin_username: String,
     /// `None`: one is made, and answered.
     pub(crate) admin_password: Option<Zeroizing<String>>,
@@ -63,8 +63,11 @@ impl Core {
         first: &FirstStart,
     ) -> Result<Option<FirstAdministrator>, Failure> {
         self.publish_roles().await?;
-        let kek = first.key_encryption_key.as_ref();
-        self.load_signing_key(&first.issuer_url, first.algorithm, kek).await?;
+        self.prepare_key_set(&first.issuer_url).await?;
+        if let Some(key) = &first.import {
+            self.import_signing_key(key).await?;
+        }
+        self.tend_keys().await?;
         self.make_first_account().await?;
         self.make_first_administrator(first).await
     }

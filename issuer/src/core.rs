@@ -2,12 +2,10 @@
 
 use std::{sync::Arc, time::Duration};
 
-use arc_swap::ArcSwapOption;
 use ring::rand::SecureRandom;
 use tessera_shared::{
     clock::{Clock, Timestamp},
     examine::Examiner,
-    jwt::AccessSigner,
     opaque::Opaque,
     password::PasswordHasher,
     revocation::{Revocation, Subject},
@@ -15,7 +13,7 @@ use tessera_shared::{
     store::{StoreWriter, records},
 };
 
-use crate::failure::Failure;
+use crate::{failure::Failure, keys::Keys};
 
 /// An access token made from a read just before a revocation may come to life this
 /// long after it: the longest that a call may take, and some skew between clocks.
@@ -32,13 +30,6 @@ pub(crate) struct Policy {
     pub(crate) password_min_length: usize,
 }
 
-/// The key that signs, and the name that it signs in.
-pub(crate) struct Signing {
-    pub(crate) signer: AccessSigner,
-    /// The `iss` claim.
-    pub(crate) issuer: String,
-}
-
 /// The issuer, without its gRPC face.
 pub(crate) struct Core {
     pub(crate) store: Arc<dyn StoreWriter>,
@@ -49,8 +40,7 @@ pub(crate) struct Core {
     pub(crate) passwords: PasswordHasher,
     pub(crate) catalogue: Catalogue,
     pub(crate) policy: Policy,
-    /// `None` until the store was first reached.
-    pub(crate) signing: ArcSwapOption<Signing>,
+    pub(crate) keys: Keys,
 }
 
 impl Core {

@@ -56,6 +56,10 @@ pub(crate) enum Failure {
     TokenEnded,
     #[error("nobody disables themselves or their own account")]
     SelfDisable,
+    #[error("this key signs: rotate, and it retires when the next one signs; or retire it now")]
+    KeySigns,
+    #[error("a key of another algorithm is about to sign; wait for it, or retire it first")]
+    RotationUnderWay,
     #[error("others kept changing the same record; retry")]
     Conflict,
     #[error("the store is out of reach or did not confirm in time; look, or retry")]
@@ -91,6 +95,8 @@ impl Failure {
             Self::TokenLimitReached(_) => (Code::ResourceExhausted, ErrorReason::TokenLimitReached),
             Self::TokenEnded => (Code::FailedPrecondition, ErrorReason::TokenEnded),
             Self::SelfDisable => (Code::FailedPrecondition, ErrorReason::SelfDisable),
+            Self::KeySigns => (Code::FailedPrecondition, ErrorReason::KeySigns),
+            Self::RotationUnderWay => (Code::FailedPrecondition, ErrorReason::RotationUnderWay),
             Self::Conflict => (Code::Aborted, ErrorReason::Conflict),
             Self::StoreUnavailable(_) => (Code::Unavailable, ErrorReason::StoreUnavailable),
             Self::TooManyLogins => (Code::ResourceExhausted, ErrorReason::TooManyLogins),

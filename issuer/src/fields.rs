@@ -50,6 +50,16 @@ pub(crate) fn id<T: TryFrom<i64>>(field: &'static str, value: i64) -> Result<T, 
         .map_err(|_| Failure::field(field, "required: a number between 1 and 2^53 - 1"))
 }
 
+/// The name of a signing key: a SHA-256 in base64url.
+pub(crate) fn kid(field: &'static str, value: &str) -> Result<String, Failure> {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    if value.len() == 43 && value.bytes().all(allowed) {
+        Ok(value.to_owned())
+    } else {
+        Err(Failure::field(field, "required: the kid of a key, 43 of A-Z a-z 0-9 - _"))
+    }
+}
+
 /// A name of 1 to 128 characters with no control character among them.
 pub(crate) fn name(field: &'static str, value: &str) -> Result<String, Violation> {
     let fits = (1..=128).contains(&value.chars().count()) && !value.trim().is_empty();

@@ -45,7 +45,7 @@ async fn keys<S: StoreReader + ?Sized>(store: &S) -> Option<String> {
 }
 
 async fn ready(State(core): State<Arc<Core>>) -> (StatusCode, &'static str) {
-    if core.signing.load().is_some() {
+    if core.keys.are_held() {
         (StatusCode::OK, "ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "the store was not reached yet\n")

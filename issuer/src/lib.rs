@@ -7,7 +7,8 @@
 //! | `caller`, `fields`, `failure` | who calls, what they ask, how a call fails |
 //! | `login`, `passwords`, `sessions`, `tokens`, `admin` | the domain |
 //! | `service`, `http` | the gRPC and HTTP faces |
-//! | `signing`, `bootstrap`, `sweep` | the key, the first start, the clean-up |
+//! | `keys`, `encryption` | the signing keys, and what they are sealed with |
+//! | `bootstrap`, `sweep` | the first start, the clean-up |
 //!
 //! To add an RPC: write it in the `.proto`, the domain as a method of `Core` beside
 //! its kin, and the conversion in `service`.
@@ -16,14 +17,15 @@ mod admin;
 mod bootstrap;
 mod caller;
 mod core;
+mod encryption;
 mod failure;
 mod fields;
 mod http;
+mod keys;
 mod login;
 mod passwords;
 mod service;
 mod sessions;
-mod signing;
 mod sweep;
 mod tokens;
 
@@ -40,14 +42,8 @@ use tessera_proto::v1::{
 };
 use tessera_serve::{Listeners, ServeError};
 use tessera_shared::{
-    clock::SystemClock,
-    config::IssuerConfig,
-    examine::Examiner,
-    keys::{Algorithm, KeyEncryptionKey},
-    opaque::Opaque,
-    password::PasswordHasher,
-    role::Catalogue,
-    store::StoreWriter,
+    clock::SystemClock, config::IssuerConfig, examine::Examiner, opaque::Opaque,
+    password::PasswordHasher, role::Catalogue, store::StoreWriter,
 };
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tonic::server::NamedService;
@@ -57,6 +53,7 @@ pub use crate::bootstrap::FirstAdministrator;
 use crate::{
     bootstrap::FirstStart,
     core::{Core, Policy},
+    keys::{KeyRules, Keys},
     service::{admin::AdminApi, issuer::IssuerApi},
 };
 
@@ -64,6 +61,8 @@ const RETRY: Duration = Duration::from_secs(1);
 /// Enough that a few may be late.
 const BEATS_PER_BOUND: u32 = 8;
 const SWEEP_EVERY: Duration = Duration::from_mins(10);
+/// Well below the age that a view of the keys may have, so that no call waits for one.
+const TEND_EVERY: Duration = Duration::from_millis(500);
 
 /// Whose health is told.
 const SERVICES: [&str; 2] = [
@@ -115,7 +114,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), IssuerError> {
     tessera_shared::jwt::provider::install();
-    let core = Arc::new(core(config, store)?);
+    let core = Arc::new(core(config, store).await?);
     let first = first_start(config)?;
     let (mut health, health_service) = tonic_health::server::health_reporter();
     report(&health, false).await;
@@ -177,6 +176,10 @@ async fn prepare(
     ready(made);
     report(&health, true).await;
     tracing::info!("the issuer is ready");
+    tokio::join!(sweep(&core), tend(&core));
+}
+
+async fn sweep(core: &Core) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     loop {
         ticks.tick().await;
@@ -186,12 +189,30 @@ async fn prepare(
     }
 }
 
+async fn tend(core: &Core) {
+    let mut ticks = tokio::time::interval(TEND_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut well = true;
+    loop {
+        ticks.tick().await;
+        let tended = async { core.tend_keys().await.and(core.rotate_by_age().await) };
+        match tended.await {
+            Ok(()) => well = true,
+            Err(error) if well => {
+                tracing::warn!(%error, cause = ?std::error::Error::source(&error), "the key set can't be read; trying on");
+                well = false;
+            }
+            Err(_) => {}
+        }
+    }
+}
+
 async fn report(health: &HealthReporter, serving: bool) {
     tessera_serve::report::<IssuerServiceServer<IssuerApi>>(health, serving).await;
     tessera_serve::report::<AdminServiceServer<AdminApi>>(health, serving).await;
 }
 
-fn core(config: &IssuerConfig, store: Arc<dyn StoreWriter>) -> Result<Core, IssuerError> {
+async fn core(config: &IssuerConfig, store: Arc<dyn StoreWriter>) -> Result<Core, IssuerError> {
     let rng: Arc<dyn SecureRandom + Send + Sync> = Arc::new(SystemRandom::new());
     let opaque = Opaque::new(config.token_prefix.as_str());
     let passwords = PasswordHasher::new(config.password_concurrency, rng.clone())
@@ -212,7 +233,7 @@ fn core(config: &IssuerConfig, store: Arc<dyn StoreWriter>) -> Result<Core, Issu
             default_audiences: config.default_audiences.clone(),
             password_min_length: config.password_min_length,
         },
-        signing: arc_swap::ArcSwapOption::empty(),
+        keys: Keys::new(key_rules(config).await?),
     })
 }
 
@@ -226,28 +247,28 @@ fn catalogue(config: &IssuerConfig) -> Result<Catalogue, IssuerError> {
     Catalogue::from_toml(&text).map_err(|error| wrong(format!("{}: {error}", path.display())))
 }
 
+async fn key_rules(config: &IssuerConfig) -> Result<KeyRules, IssuerError> {
+    let algorithm = config.signing_algorithm.parse().map_err(|_| IssuerError::Setting {
+        setting: "--signing-algorithm",
+        what: "ES256, EdDSA or RS256".to_owned(),
+    })?;
+    Ok(KeyRules {
+        algorithm,
+        encryption: encryption::keys(config).await?,
+        publication_delay: config.key_publication_delay,
+        rotation_period: config.key_rotation_period,
+    })
+}
+
 fn first_start(config: &IssuerConfig) -> Result<FirstStart, IssuerError> {
     let wrong = |setting, what: String| IssuerError::Setting { setting, what };
-    let algorithm: Algorithm = config
-        .signing_algorithm
-        .parse()
-        .map_err(|_| wrong("--signing-algorithm", "ES256, EdDSA or RS256".to_owned()))?;
-    let kek = config.key_encryption_key.as_ref();
-    let kek =
-        kek.map(|kek| kek.expose().parse::<KeyEncryptionKey>()).transpose().map_err(|_| {
-            wrong(
-                "TESSERA_KEY_ENCRYPTION_KEY",
-                "64 hexadecimal digits: openssl rand -hex 32".to_owned(),
-            )
-        })?;
     let username = fields::username(&config.admin_username);
     let admin_username = username.map_err(|v| wrong("--admin-username", v.description))?;
     let password =
         config.admin_password.as_ref().map(|p| zeroize::Zeroizing::new(p.expose().to_owned()));
     Ok(FirstStart {
         issuer_url: config.issuer_url.clone(),
-        algorithm,
-        key_encryption_key: kek,
+        import: None,
         admin_username,
         admin_password: password,
     })

@@ -50,7 +50,7 @@ impl Core {
         }
         let (session, refresh) = self.open_session(&proven.user, client).await?;
         self.recheck(proven, &session).await?;
-        self.pair(&proven.user, &session, refresh)
+        self.pair(&proven.user, &session, refresh).await
     }
 
     /// A password check takes long enough for the user to be disabled, or given another

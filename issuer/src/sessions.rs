@@ -65,7 +65,7 @@ impl Core {
                 if !self.is_enabled(&user).await? {
                     return Err(Failure::RefreshTokenInvalid);
                 }
-                self.pair(&user, &session, refresh)
+                self.pair(&user, &session, refresh).await
             }
             Refreshed::Reused(session) => {
                 tracing::warn!(session.id, "a refresh token was used twice; its session ends");
@@ -211,17 +211,18 @@ impl Core {
     }
 
     /// What the client gets of a session.
-    pub(crate) fn pair(
+    pub(crate) async fn pair(
         &self,
         user: &User,
         session: &Session,
         refresh: PlainToken,
     ) -> Result<Pair, Failure> {
+        let signing = self.signing().await?;
         let now = self.now();
         let role = self.catalogue.by_id(user.role);
         let expires_at = now.after(self.policy.access_ttl);
-        let access = self.sign(&AccessClaims {
-            issuer: self.issuer_name()?,
+        let access = signing.sign(&AccessClaims {
+            issuer: signing.issuer().to_owned(),
             user: user_of(session)?,
             account: user.account.try_into().map_err(|_| damaged_id())?,
             proof: Proof::Session(id_of(session)?),

@@ -1,9 +1,12 @@
 //! For tests: an issuer on a real store in a folder, with a clock that stands, and a
 //! writer that can be made to stop between two writes.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicI64, Ordering},
+    },
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -12,7 +15,7 @@ use tessera_shared::{
     clock::{ManualClock, Timestamp},
     examine::{Examiner, Question, Reason, Verdict},
     id::{AccountId, TokenId},
-    keys::Algorithm,
+    keys::{Algorithm, EncryptionKeys},
     opaque::Opaque,
     password::PasswordHasher,
     role::Catalogue,
@@ -26,19 +29,27 @@ use crate::{
     caller::Caller,
     core::{Core, Policy},
     failure::Failure,
+    keys::{KeyRules, Keys},
     sessions::{Client, Pair},
 };
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
+pub(crate) const PUBLICATION_DELAY: Duration = Duration::from_secs(40);
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
 /// A store whose writer dies after so many writes.
 pub(crate) struct Mortal {
     inner: EmbeddedStore,
     writes_left: AtomicI64,
+    reads_fail: AtomicBool,
 }
 
 impl Mortal {
+    /// Whether reads fail, from now on.
+    pub(crate) fn fail_reads(&self, fail: bool) {
+        self.reads_fail.store(fail, Ordering::SeqCst);
+    }
+
     /// From now on, `writes` more are done, and all after them fail.
     pub(crate) fn die_after(&self, writes: i64) {
         self.writes_left.store(writes, Ordering::SeqCst);
@@ -60,6 +71,9 @@ impl Mortal {
 #[async_trait]
 impl StoreReader for Mortal {
     async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        if self.reads_fail.load(Ordering::SeqCst) {
+            return Err(StoreError::Unavailable("the reader is cut off".to_owned()));
+        }
         self.inner.read(keys).await
     }
 }
@@ -133,7 +147,12 @@ pub(crate) struct Issuer {
 
 impl Issuer {
     pub(crate) async fn start() -> Self {
-        let issuer = Self::before_its_first_start();
+        Self::start_with(key_rules()).await
+    }
+
+    /// With these rules for signing keys.
+    pub(crate) async fn start_with(rules: KeyRules) -> Self {
+        let issuer = Self::new(rules);
         let first = first_start(Some(PASSWORD));
         assert!(issuer.core.bootstrap(&first).await.unwrap().is_some());
         let again = issuer.core.bootstrap(&first).await.unwrap();
@@ -142,36 +161,29 @@ impl Issuer {
     }
 
     pub(crate) fn before_its_first_start() -> Self {
+        Self::new(key_rules())
+    }
+
+    fn new(rules: KeyRules) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(Mortal {
             inner: EmbeddedStore::open(folder.path()).unwrap(),
             writes_left: AtomicI64::new(i64::MAX),
+            reads_fail: AtomicBool::new(false),
         });
         let clock = Arc::new(ManualClock::at(START));
-        let rng = Arc::new(SystemRandom::new());
-        let opaque = Opaque::new("tessera");
-        let core = Arc::new(Core {
-            examiner: Examiner::new(opaque.clone(), store.clone()),
-            store: store.clone(),
-            clock: clock.clone(),
-            passwords: PasswordHasher::new(2, rng.clone()).unwrap(),
-            rng,
-            opaque,
-            catalogue: Catalogue::standard().unwrap(),
-            policy: Policy {
-                tokens_per_account: 3,
-                access_ttl: std::time::Duration::from_hours(1),
-                refresh_ttl: std::time::Duration::from_hours(24),
-                refresh_grace: std::time::Duration::from_secs(10),
-                default_audiences: vec!["cdn".to_owned()],
-                password_min_length: 15,
-            },
-            signing: arc_swap::ArcSwapOption::empty(),
-        });
+        let core = core(&store, &clock, rules);
         Self { core, clock, store, _folder: folder }
     }
 
-    pub(crate) fn advance(&self, span: std::time::Duration) {
+    /// Another issuer over the same store, with its own view of it.
+    pub(crate) async fn another(&self, rules: KeyRules) -> Arc<Core> {
+        let core = core(&self.store, &self.clock, rules);
+        assert!(core.bootstrap(&first_start(None)).await.unwrap().is_none());
+        core
+    }
+
+    pub(crate) fn advance(&self, span: Duration) {
         self.clock.set(self.core.now().after(span));
     }
 
@@ -204,12 +216,21 @@ impl Issuer {
     }
 }
 
+/// ES256, published for 40 s, replaced by hand alone, and not sealed.
+pub(crate) fn key_rules() -> KeyRules {
+    KeyRules {
+        algorithm: Algorithm::Es256,
+        encryption: EncryptionKeys::default(),
+        publication_delay: PUBLICATION_DELAY,
+        rotation_period: None,
+    }
+}
+
 /// What a first start asks for; without a password one is made.
 pub(crate) fn first_start(password: Option<&str>) -> FirstStart {
     FirstStart {
         issuer_url: "https://issuer.example".to_owned(),
-        algorithm: Algorithm::Es256,
-        key_encryption_key: None,
+        import: None,
         admin_username: "admin".to_owned(),
         admin_password: password.map(|password| Zeroizing::new(password.to_owned())),
     }
@@ -218,4 +239,27 @@ pub(crate) fn first_start(password: Option<&str>) -> FirstStart {
 /// A client of no address.
 pub(crate) fn client() -> Client {
     Client { address: None, user_agent: "test".to_owned() }
+}
+
+fn core(store: &Arc<Mortal>, clock: &Arc<ManualClock>, rules: KeyRules) -> Arc<Core> {
+    let rng = Arc::new(SystemRandom::new());
+    let opaque = Opaque::new("tessera");
+    Arc::new(Core {
+        examiner: Examiner::new(opaque.clone(), store.clone()),
+        store: store.clone(),
+        clock: clock.clone(),
+        passwords: PasswordHasher::new(2, rng.clone()).unwrap(),
+        rng,
+        opaque,
+        catalogue: Catalogue::standard().unwrap(),
+        policy: Policy {
+            tokens_per_account: 3,
+            access_ttl: Duration::from_hours(1),
+            refresh_ttl: Duration::from_hours(24),
+            refresh_grace: Duration::from_secs(10),
+            default_audiences: vec!["cdn".to_owned()],
+            password_min_length: 15,
+        },
+        keys: Keys::new(rules),
+    })
 }

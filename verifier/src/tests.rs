@@ -25,8 +25,7 @@ const SOON: Duration = Duration::from_secs(30);
 const ISSUER: &str = "https://tessera.test";
 
 fn key_set(key: &PrivateKey) -> KeySet {
-    let entry =
-        KeyEntry { public: key.public().clone(), state: KeyState::Signing, created_at: NOW };
+    let entry = KeyEntry::new(key.public().clone(), KeyState::Signing, NOW);
     KeySet { issuer: ISSUER.to_owned(), keys: vec![entry] }
 }
 

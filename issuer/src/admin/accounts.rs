@@ -121,6 +121,7 @@ impl Core {
     }
 }
 
-fn require_administers_all(caller: &Caller) -> Result<(), Failure> {
+/// Refuses who does not administer every account.
+pub(crate) fn require_administers_all(caller: &Caller) -> Result<(), Failure> {
     if caller.administers_all() { Ok(()) } else { Err(Failure::NotPermitted) }
 }

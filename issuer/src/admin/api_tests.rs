@@ -69,22 +69,35 @@ async fn every_call_needs_an_administrators_credentials() {
             assert_eq!(code, expected, "{rpc} by {token:?}");
         }
     }
-    let let_in = [Code::Ok, Code::InvalidArgument, Code::Unimplemented];
+    let let_in = [Code::Ok, Code::InvalidArgument];
     for (rpc, code) in codes(&api, Some(&admin)).await {
         assert!(let_in.contains(&code), "{rpc}: {code}");
     }
 }
 
 #[tokio::test]
-async fn keys_do_not_rotate_yet_and_the_answer_says_so() {
+async fn a_key_is_published_and_goes_again() {
     let (_issuer, api, admin) = started().await;
-    let rotated = api.rotate_signing_key(by(&admin, v1::RotateSigningKeyRequest {})).await;
-    let retire = v1::RetireSigningKeyRequest { kid: "k".to_owned() };
-    let retired = api.retire_signing_key(by(&admin, retire)).await.map(drop);
-    for status in [rotated.map(drop).unwrap_err(), retired.unwrap_err()] {
-        assert_eq!(status.code(), Code::Unimplemented);
-        assert!(status.message().contains("yet"), "{}", status.message());
-    }
+    let rotate = |algorithm: &str| {
+        by(&admin, v1::RotateSigningKeyRequest { algorithm: algorithm.to_owned() })
+    };
+    assert_eq!(code(api.rotate_signing_key(rotate("HS256")).await), Code::InvalidArgument);
+    let made = api.rotate_signing_key(rotate("EdDSA")).await.unwrap().into_inner();
+    let made = made.signing_key.unwrap();
+    assert_eq!((made.algorithm.as_str(), made.state()), ("EdDSA", v1::SigningKeyState::Published));
+    let (created_at, signs_at) = (made.created_at.unwrap(), made.signs_at.unwrap());
+    assert_eq!(signs_at.seconds - created_at.seconds, 40);
+    assert_eq!((made.retired_at, made.verifies_until, made.imported), (None, None, false));
+    let other = api.rotate_signing_key(rotate("")).await.map(drop).unwrap_err();
+    assert_eq!(other.code(), Code::FailedPrecondition);
+
+    let retire =
+        |kid: &str| by(&admin, v1::RetireSigningKeyRequest { kid: kid.into(), now: false });
+    let gone = api.retire_signing_key(retire(&made.kid)).await.unwrap().into_inner();
+    assert_eq!(gone.signing_key.unwrap().state(), v1::SigningKeyState::Gone);
+    assert_eq!(gone.successor, None);
+    assert_eq!(code(api.retire_signing_key(retire(&made.kid)).await), Code::NotFound);
+    assert_eq!(code(api.retire_signing_key(retire("k")).await), Code::InvalidArgument);
 }
 
 #[tokio::test]

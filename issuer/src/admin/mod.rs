@@ -9,13 +9,13 @@ mod account_tests;
 #[cfg(test)]
 mod api_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod user_tests;
 #[cfg(test)]
 mod username_tests;
 
 pub(crate) use self::{
-    accounts::AccountChange,
+    accounts::{AccountChange, require_administers_all},
     users::{NewUser, UserChange},
 };

@@ -34,7 +34,7 @@ pub(super) fn account_named(name: &str) -> AccountChange {
 }
 
 /// Another account, and its administrator, `tenant`.
-pub(super) async fn tenant(issuer: &Issuer) -> (AccountId, Caller) {
+pub(crate) async fn tenant(issuer: &Issuer) -> (AccountId, Caller) {
     let admin = issuer.admin().await;
     let account = issuer.core.create_account(&admin, "Tenant").await.unwrap();
     let account = account.id.try_into().unwrap();

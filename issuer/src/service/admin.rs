@@ -5,9 +5,8 @@ use std::sync::Arc;
 use tessera_proto::v1::{self, admin_service_server::AdminService};
 use tessera_shared::{
     id::{AccountId, UserId},
-    keys::{KeyEntry, KeySet, KeyState},
+    keys::{Algorithm, KeyEntry, KeyState},
     record,
-    store::{Key, StoreError},
 };
 use tonic::{Request, Response, Status};
 
@@ -69,7 +68,17 @@ fn signing_key(entry: &KeyEntry) -> v1::SigningKey {
         state: state.into(),
         created_at: Some(convert::timestamp(entry.created_at)),
         public_jwk: entry.public.jwk().to_string(),
+        signs_at: Some(convert::timestamp(entry.signs_at)),
+        retired_at: entry.retired_at.map(convert::timestamp),
+        verifies_until: entry.verifies_until().map(convert::timestamp),
+        imported: entry.imported,
     }
+}
+
+/// The algorithm that a request names, if it names one.
+fn algorithm(name: &str) -> Result<Option<Algorithm>, Failure> {
+    let parsed = (!name.is_empty()).then(|| name.parse()).transpose();
+    parsed.map_err(|_| Failure::field("algorithm", "ES256, EdDSA or RS256; empty: as configured"))
 }
 
 #[tonic::async_trait]
@@ -201,9 +210,7 @@ impl AdminService for AdminApi {
         request: Request<v1::ListSigningKeysRequest>,
     ) -> Result<Response<v1::ListSigningKeysResponse>, Status> {
         self.admin(request).await?;
-        let read = self.0.store.read(&[Key::KeySet]).await.map_err(Failure::from)?;
-        let bytes = read.into_iter().next().flatten().ok_or(Failure::NotReady)?;
-        let set = KeySet::from_bytes(&bytes).map_err(StoreError::from).map_err(Failure::from)?;
+        let (set, _) = self.0.key_set().await?.ok_or(Failure::NotReady)?;
         let signing_keys = set.keys.iter().rev().map(signing_key).collect();
         Ok(Response::new(v1::ListSigningKeysResponse { signing_keys }))
     }
@@ -212,15 +219,25 @@ impl AdminService for AdminApi {
         &self,
         request: Request<v1::RotateSigningKeyRequest>,
     ) -> Result<Response<v1::RotateSigningKeyResponse>, Status> {
-        self.admin(request).await?;
-        Err(Status::unimplemented("this version has one signing key and can't rotate it yet"))
+        let (caller, message) = self.admin(request).await?;
+        let made = self.0.rotate_signing_key(&caller, algorithm(&message.algorithm)?).await?;
+        Ok(Response::new(v1::RotateSigningKeyResponse { signing_key: Some(signing_key(&made)) }))
     }
 
     async fn retire_signing_key(
         &self,
         request: Request<v1::RetireSigningKeyRequest>,
     ) -> Result<Response<v1::RetireSigningKeyResponse>, Status> {
-        self.admin(request).await?;
-        Err(Status::unimplemented("this version has one signing key and can't retire it yet"))
+        let (caller, message) = self.admin(request).await?;
+        let kid = fields::kid("kid", &message.kid)?;
+        let retired = self.0.retire_signing_key(&caller, &kid, message.now).await?;
+        let mut key = signing_key(&retired.entry);
+        if retired.gone {
+            key.set_state(v1::SigningKeyState::Gone);
+        }
+        Ok(Response::new(v1::RetireSigningKeyResponse {
+            signing_key: Some(key),
+            successor: retired.successor.as_ref().map(signing_key),
+        }))
     }
 }

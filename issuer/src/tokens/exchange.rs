@@ -40,9 +40,10 @@ impl Core {
         if !presented.hash.matches(&token.hash) {
             own_end = own_end.min(Timestamp::from_millis(token.previous_expires_at));
         }
+        let signing = self.signing().await?;
         let expires_at = now.after(self.policy.access_ttl).min(own_end);
-        let access = self.sign(&AccessClaims {
-            issuer: self.issuer_name()?,
+        let access = signing.sign(&AccessClaims {
+            issuer: signing.issuer().to_owned(),
             user: principal.user,
             account: principal.account,
             proof: principal.proof,

@@ -176,7 +176,8 @@ pub enum ConfigError {
     #[error(
         "no key-encryption-key is given, and the signing keys would lie unsealed in the store; \
          make one with `openssl rand -hex 32` and set TESSERA_KEY_ENCRYPTION_KEY or \
-         TESSERA_KEY_ENCRYPTION_KEY_FILE, or give --dev to go without"
+         TESSERA_KEY_ENCRYPTION_KEY_FILE, or give a --key-encryption-key-command that prints it, \
+         or --dev to go without"
     )]
     NoKeyEncryptionKey,
 }

@@ -9,6 +9,10 @@ use super::{
     common::{LogConfig, Place, StoreAccess, TlsFiles, store_without_credentials, token_prefix},
     error::ConfigError,
     exit::Exit,
+    key_encryption::{
+        KeyEncryptionKeySource, key_encryption_key, key_publication_delay, key_rotation_period,
+        other_key_encryption_keys,
+    },
     secret::Secret,
     settings,
     sources::Sources,
@@ -57,9 +61,14 @@ pub struct IssuerConfig {
     pub issuer_url: String,
     /// What new signing keys sign with: `ES256`, `EdDSA` or `RS256`.
     pub signing_algorithm: String,
-    /// Seals the signing keys in the store: 64 hexadecimal digits. There is one,
-    /// except where `dev` is set.
-    pub key_encryption_key: Option<Secret>,
+    /// How long a new signing key is published before it signs.
+    pub key_publication_delay: Duration,
+    /// How old a signing key gets before it is replaced; `None`: nobody minds.
+    pub key_rotation_period: Option<Duration>,
+    /// Seals the signing keys in the store. There is one, except where `dev` is set.
+    pub key_encryption_key: Option<KeyEncryptionKeySource>,
+    /// Open signing keys that were sealed with them: 64 hexadecimal digits each.
+    pub other_key_encryption_keys: Vec<Secret>,
     /// The name of the first administrator, in lower case.
     pub admin_username: String,
     /// The first administrator's password; `None`: make one, and print it once.
@@ -117,7 +126,10 @@ impl IssuerConfig {
             default_audiences: default_audiences(sources)?,
             issuer_url: issuer_url(sources, http_listen)?,
             signing_algorithm: sources.choice(&settings::SIGNING_ALGORITHM)?.to_owned(),
+            key_publication_delay: key_publication_delay(sources)?,
+            key_rotation_period: key_rotation_period(sources)?,
             key_encryption_key: key_encryption_key(sources, place.dev)?,
+            other_key_encryption_keys: other_key_encryption_keys(sources)?,
             admin_username: admin_username(sources)?,
             admin_password: admin_password(sources, password_min_length)?,
             password_min_length,
@@ -201,19 +213,4 @@ fn admin_password(sources: &Sources<'_>, min_length: usize) -> Result<Option<Sec
     }
     let expected = format!("{min_length} characters to {LONGEST_PASSWORD} bytes");
     Err(found.malformed("a password for a user", expected))
-}
-
-fn key_encryption_key(sources: &Sources<'_>, dev: bool) -> Result<Option<Secret>, ConfigError> {
-    match sources.lookup(&settings::KEY_ENCRYPTION_KEY)? {
-        Some(found) => {
-            let text = found.text()?;
-            if text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-                return secret_of(found).map(Some);
-            }
-            let expected = "64 hexadecimal digits, from `openssl rand -hex 32`";
-            Err(found.malformed("a key encryption key", expected))
-        }
-        None if dev => Ok(None),
-        None => Err(ConfigError::NoKeyEncryptionKey),
-    }
 }

@@ -26,6 +26,7 @@ mod error;
 mod exit;
 mod file;
 mod issuer;
+mod key_encryption;
 mod secret;
 mod setting;
 pub mod settings;
@@ -39,6 +40,7 @@ pub use self::{
     error::{ConfigError, Origin},
     exit::{Exit, USAGE},
     issuer::IssuerConfig,
+    key_encryption::KeyEncryptionKeySource,
     secret::Secret,
     setting::{Kind, Section, Setting},
     sources::{Found, Sources},

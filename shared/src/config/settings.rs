@@ -85,6 +85,15 @@ table! {
     KEY_ENCRYPTION_KEY: "key-encryption-key" "HEX", Kind::Secret, None,
         "Seals the signing keys in the store: 64 hexadecimal digits, from `openssl rand -hex 32`. The same for every issuer; needed without --dev.";
 
+    KEY_ENCRYPTION_KEY_COMMAND: "key-encryption-key-command" "COMMAND", Kind::Private, None,
+        "A shell command that prints the key-encryption key, in place of the key itself.";
+    OTHER_KEY_ENCRYPTION_KEYS: "other-key-encryption-keys" "HEXES", Kind::Secret, None,
+        "Key-encryption keys that open as well, with commas between them; what they sealed is sealed anew at the start.";
+    KEY_PUBLICATION_DELAY: "key-publication-delay" "DURATION", Kind::Duration(Duration::from_secs(1), Duration::from_secs(7 * 24 * 60 * 60)), Some("40s"),
+        "How long a new signing key is published before it signs; at least the staleness bound and a second. Longer than any reader of the JWKS caches it: 40s does for those that look again at an unknown kid; Envoy and Istio need their cache time.";
+    KEY_ROTATION_PERIOD: "key-rotation-period" "DURATION", Kind::Duration(MINUTE, Duration::from_secs(10 * 365 * 24 * 60 * 60)), None,
+        "How old a signing key gets before it is replaced. Without it keys are replaced by hand alone.";
+
     ADMIN_USERNAME: "admin-username" "NAME", Kind::Plain, Some("admin"),
         "The name of the first administrator.";
     ADMIN_PASSWORD: "admin-password" "PASSWORD", Kind::Secret, None,
@@ -126,7 +135,11 @@ static TOKENS: Section = Section {
         &ISSUER_URL,
         &ROLES_FILE,
         &SIGNING_ALGORITHM,
+        &KEY_PUBLICATION_DELAY,
+        &KEY_ROTATION_PERIOD,
         &KEY_ENCRYPTION_KEY,
+        &KEY_ENCRYPTION_KEY_COMMAND,
+        &OTHER_KEY_ENCRYPTION_KEYS,
     ],
 };
 

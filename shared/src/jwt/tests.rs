@@ -17,11 +17,8 @@ pub(super) fn key(algorithm: Algorithm) -> PrivateKey {
 }
 
 pub(super) fn verifying(keys: &[&PrivateKey]) -> VerifyingKeys {
-    let entry = |key: &&PrivateKey| KeyEntry {
-        public: key.public().clone(),
-        state: KeyState::Retired,
-        created_at: ISSUED_AT,
-    };
+    let entry =
+        |key: &&PrivateKey| KeyEntry::new(key.public().clone(), KeyState::Retired, ISSUED_AT);
     let keys = keys.iter().map(entry).collect();
     VerifyingKeys::from(&KeySet { issuer: ISSUER.to_owned(), keys })
 }

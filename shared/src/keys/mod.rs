@@ -10,6 +10,8 @@
 //! `public.rs`, its generation in `private.rs`, and its line in
 //! [`crate::jwt::provider`]; the compiler points at each place.
 
+mod encryption_keys;
+pub mod life;
 mod private;
 mod public;
 mod rsa_generation;
@@ -20,6 +22,7 @@ mod small_order;
 use std::{fmt, str::FromStr};
 
 pub use self::{
+    encryption_keys::EncryptionKeys,
     private::PrivateKey,
     public::PublicKey,
     seal::{KeyEncryptionKey, NotAKeyEncryptionKey, SealError, is_sealed, open, seal},

@@ -1,4 +1,7 @@
 //! The key set: every public key that access tokens verify by, and who issues them.
+//! How a key moves through its states is in [`super::life`].
+
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -28,6 +31,32 @@ pub struct KeyEntry {
     pub state: KeyState,
     /// When it was made.
     pub created_at: Timestamp,
+    /// Before it signs: the earliest time at which it may. After: when it began.
+    pub signs_at: Timestamp,
+    /// When it stopped signing.
+    pub retired_at: Option<Timestamp>,
+    /// The longest that a token signed with it lives.
+    pub token_lifetime: Duration,
+    /// Whether an operator brought it, and might again.
+    pub imported: bool,
+}
+
+/// What is assumed of a key whose record does not say: the longest that a setting allows.
+const LONGEST_LIFETIME: Duration = Duration::from_hours(24);
+
+impl KeyEntry {
+    /// A key of this installation that may sign from its making on.
+    pub const fn new(public: PublicKey, state: KeyState, created_at: Timestamp) -> Self {
+        Self {
+            public,
+            state,
+            created_at,
+            signs_at: created_at,
+            retired_at: None,
+            token_lifetime: LONGEST_LIFETIME,
+            imported: false,
+        }
+    }
 }
 
 /// The record under [`crate::store::Key::KeySet`]. Holds no secret.
@@ -57,28 +86,51 @@ struct Stored {
     keys: Vec<StoredEntry>,
 }
 
-#[derive(Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct StoredEntry {
     public: Value,
     state: KeyState,
-    /// Milliseconds since the epoch.
+    /// Milliseconds since the epoch, as the other times.
     created_at: i64,
+    signs_at: Option<i64>,
+    retired_at: Option<i64>,
+    token_lifetime_ms: Option<u64>,
+    #[serde(default)]
+    imported: bool,
+}
+
+impl StoredEntry {
+    fn from_entry(entry: &KeyEntry) -> Self {
+        Self {
+            public: entry.public.jwk(),
+            state: entry.state,
+            created_at: entry.created_at.millis(),
+            signs_at: Some(entry.signs_at.millis()),
+            retired_at: entry.retired_at.map(Timestamp::millis),
+            token_lifetime_ms: u64::try_from(entry.token_lifetime.as_millis()).ok(),
+            imported: entry.imported,
+        }
+    }
+
+    fn read(self) -> Result<KeyEntry, DamagedKeySet> {
+        let public = PublicKey::from_jwk(&self.public)
+            .map_err(|_| DamagedKeySet("a key that is weak or none"))?;
+        Ok(KeyEntry {
+            public,
+            state: self.state,
+            created_at: Timestamp::from_millis(self.created_at),
+            signs_at: Timestamp::from_millis(self.signs_at.unwrap_or(self.created_at)),
+            retired_at: self.retired_at.map(Timestamp::from_millis),
+            token_lifetime: self.token_lifetime_ms.map_or(LONGEST_LIFETIME, Duration::from_millis),
+            imported: self.imported,
+        })
+    }
 }
 
 impl KeySet {
     /// The bytes to store.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let keys: Vec<Value> = self
-            .keys
-            .iter()
-            .map(|entry| {
-                json!({
-                    "public": entry.public.jwk(),
-                    "state": entry.state,
-                    "created_at": entry.created_at.millis(),
-                })
-            })
-            .collect();
+        let keys: Vec<_> = self.keys.iter().map(StoredEntry::from_entry).collect();
         json!({"issuer": self.issuer, "keys": keys}).to_string().into_bytes()
     }
 
@@ -93,20 +145,15 @@ impl KeySet {
             return Err(DamagedKeySet("no issuer"));
         }
         let mut set = Self { issuer: stored.issuer, keys: Vec::with_capacity(stored.keys.len()) };
-        for StoredEntry { public, state, created_at } in stored.keys {
-            let public = PublicKey::from_jwk(&public)
-                .map_err(|_| DamagedKeySet("a key that is weak or none"))?;
-            if set.by_kid(public.kid()).is_some() {
+        for entry in stored.keys {
+            let entry = entry.read()?;
+            if set.by_kid(entry.public.kid()).is_some() {
                 return Err(DamagedKeySet("the same key twice"));
             }
-            if state == KeyState::Signing && set.signing().is_some() {
+            if entry.state == KeyState::Signing && set.signing().is_some() {
                 return Err(DamagedKeySet("two signing keys"));
             }
-            set.keys.push(KeyEntry {
-                public,
-                state,
-                created_at: Timestamp::from_millis(created_at),
-            });
+            set.keys.push(entry);
         }
         Ok(set)
     }
@@ -141,7 +188,7 @@ mod tests {
     fn entry(algorithm: Algorithm, state: KeyState) -> KeyEntry {
         let key = PrivateKey::generate(algorithm, &SystemRandom::new()).unwrap();
         let created_at = Timestamp::from_millis(1_800_000_000_123);
-        KeyEntry { public: key.public().clone(), state, created_at }
+        KeyEntry::new(key.public().clone(), state, created_at)
     }
 
     fn set(keys: Vec<KeyEntry>) -> KeySet {
@@ -150,15 +197,29 @@ mod tests {
 
     #[test]
     fn a_set_reads_back_as_itself() {
-        let set = set(vec![
+        let mut set = set(vec![
             entry(Algorithm::EdDsa, KeyState::Retired),
             entry(Algorithm::Es256, KeyState::Signing),
             entry(Algorithm::Rs256, KeyState::Published),
         ]);
+        set.keys[0].retired_at = Some(Timestamp::from_millis(1_800_000_000_999));
+        set.keys[0].token_lifetime = Duration::from_mins(5);
+        set.keys[2].signs_at = Timestamp::from_millis(1_800_000_040_000);
+        set.keys[2].imported = true;
         assert_eq!(KeySet::from_bytes(&set.to_bytes()), Ok(set.clone()));
         assert_eq!(set.signing(), Some(&set.keys[1]));
         assert_eq!(set.by_kid(set.keys[2].public.kid()), Some(&set.keys[2]));
         assert_eq!(set.by_kid(""), None);
+    }
+
+    #[test]
+    fn a_record_of_the_first_version_reads_as_keys_that_may_sign_at_once() {
+        let entry = entry(Algorithm::Es256, KeyState::Signing);
+        let old = json!({"issuer": "i", "keys": [{
+            "public": entry.public.jwk(), "state": "signing", "created_at": 1_800_000_000_123_i64,
+        }]});
+        let read = KeySet::from_bytes(old.to_string().as_bytes()).unwrap();
+        assert_eq!(read.keys, [entry]);
     }
 
     #[test]

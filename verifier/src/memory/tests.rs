@@ -266,8 +266,7 @@ impl Access {
     fn new(store: &FakeStore) -> Self {
         provider::install();
         let key = PrivateKey::generate(Algorithm::Es256, &SystemRandom::new()).unwrap();
-        let entry =
-            KeyEntry { public: key.public().clone(), state: KeyState::Signing, created_at: NOW };
+        let entry = KeyEntry::new(key.public().clone(), KeyState::Signing, NOW);
         let set = KeySet { issuer: "https://tessera.test".to_owned(), keys: vec![entry] };
         store.put(Key::KeySet, set.to_bytes());
         Self { signer: AccessSigner::new(key), session: SessionId::try_from(9).unwrap() }

@@ -173,8 +173,8 @@ fn the_issuer_needs_a_key_encryption_key_and_says_how_to_make_one() {
     assert_eq!(
         Process::with("--store redis://h").issuer_error(),
         "no key-encryption-key is given, and the signing keys would lie unsealed in the store; make one with \
-         `openssl rand -hex 32` and set TESSERA_KEY_ENCRYPTION_KEY or TESSERA_KEY_ENCRYPTION_KEY_FILE, or give \
-         --dev to go without"
+         `openssl rand -hex 32` and set TESSERA_KEY_ENCRYPTION_KEY or TESSERA_KEY_ENCRYPTION_KEY_FILE, or give a \
+         --key-encryption-key-command that prints it, or --dev to go without"
     );
 }
 

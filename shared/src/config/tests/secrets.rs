@@ -137,7 +137,37 @@ fn a_malformed_key_encryption_key_is_not_repeated() {
         );
     }
     let config = Process::with("--store redis://h").variable("TESSERA_KEY_ENCRYPTION_KEY", KEY);
-    assert_eq!(config.issuer().unwrap().key_encryption_key.unwrap().expose(), KEY);
+    let Some(KeyEncryptionKeySource::Given(key)) = config.issuer().unwrap().key_encryption_key
+    else {
+        panic!("no key")
+    };
+    assert_eq!(key.expose(), KEY);
+}
+
+#[test]
+fn a_key_encryption_key_comes_from_a_variable_or_a_command_and_not_from_both() {
+    let flags = "--store redis://h --key-encryption-key-command print-it";
+    let source = Process::with(flags).issuer().unwrap().key_encryption_key;
+    assert!(
+        matches!(source, Some(KeyEncryptionKeySource::Command(command)) if command == "print-it")
+    );
+    let both = Process::with(flags).variable("TESSERA_KEY_ENCRYPTION_KEY", KEY);
+    assert_eq!(
+        both.issuer_error(),
+        "TESSERA_KEY_ENCRYPTION_KEY and --key-encryption-key-command give the same secret twice; keep one of them"
+    );
+}
+
+#[test]
+fn other_key_encryption_keys_are_a_list_of_which_no_error_shows_a_part() {
+    let with = |keys: &str| Process::dev("").variable("TESSERA_OTHER_KEY_ENCRYPTION_KEYS", keys);
+    let keys = with(&format!("{KEY}, {KEY}")).issuer().unwrap().other_key_encryption_keys;
+    assert_eq!(keys.iter().map(Secret::expose).collect::<Vec<_>>(), [KEY, KEY]);
+    assert_eq!(
+        with(&format!("{KEY},hunter2")).issuer_error(),
+        "TESSERA_OTHER_KEY_ENCRYPTION_KEYS: the value is not a list of key encryption keys; expected \
+         64 hexadecimal digits, from `openssl rand -hex 32`, with commas between several"
+    );
 }
 
 #[test]
