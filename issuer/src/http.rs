@@ -1,47 +1,66 @@
-//! The issuer's HTTP face: the public keys, and health.
+//! The issuer's HTTP face: the public keys and where they are, and health.
 
 use std::sync::Arc;
 
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode},
+    response::Response,
     routing::get,
 };
-use tessera_shared::{
-    keys::KeySet,
-    store::{Key, StoreReader},
-};
+use tessera_serve::well_known;
 
-use crate::core::Core;
+use crate::{core::Core, failure::Failure, keys::Held};
 
-/// How long a reader may keep the keys, in seconds.
-const KEYS_CACHE: &str = "public, max-age=60";
+const JWKS: &str = "/.well-known/jwks.json";
+const OAUTH: &str = "/.well-known/oauth-authorization-server";
+const OPENID: &str = "/.well-known/openid-configuration";
 
-pub(crate) fn app(core: Arc<Core>) -> Router {
-    Router::new()
-        .route("/.well-known/jwks.json", get(jwks))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .with_state(core)
-}
-
-/// RFC 7517, section 5.
-async fn jwks(State(core): State<Arc<Core>>) -> Response {
-    match keys(&*core.store).await {
-        Some(body) => {
-            let headers =
-                [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, KEYS_CACHE)];
-            (headers, body).into_response()
-        }
-        None => (StatusCode::SERVICE_UNAVAILABLE, "the keys can't be read now\n").into_response(),
+/// `issuer` is the issuer's URL. Where it has a path, the pages are under it as well:
+/// OpenID Connect Discovery puts the path in front of `/.well-known`, RFC 8414 behind.
+pub(crate) fn app(core: Arc<Core>, issuer: &str) -> Router {
+    let pages = |router: Router<Arc<Core>>, before: &str, after: &str| {
+        router
+            .route(&format!("{before}{JWKS}"), get(jwks))
+            .route(&format!("{OAUTH}{after}"), get(metadata))
+            .route(&format!("{before}{OPENID}"), get(metadata))
+    };
+    let mut router =
+        Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready));
+    router = pages(router, "", "");
+    if let Some(path) = path_of(issuer) {
+        router = pages(router, path, path);
     }
+    router.with_state(core)
 }
 
-async fn keys<S: StoreReader + ?Sized>(store: &S) -> Option<String> {
-    let bytes = store.read(&[Key::KeySet]).await.ok()?.pop().flatten()?;
-    Some(KeySet::from_bytes(&bytes).ok()?.jwks_json())
+/// The path of the issuer's URL, without a last slash, if it has one that a route can
+/// have: braces mean something there.
+fn path_of(issuer: &str) -> Option<&str> {
+    let (_, place) = issuer.split_once("://")?;
+    let path = place.get(place.find('/')?..)?.trim_end_matches('/');
+    (path.starts_with('/') && !path.contains(['{', '}', '*'])).then_some(path)
+}
+
+async fn jwks(State(core): State<Arc<Core>>, asked: HeaderMap) -> Response {
+    answer(core.signing().await, |held| well_known::jwks(&held.set, &asked))
+}
+
+async fn metadata(State(core): State<Arc<Core>>, asked: HeaderMap) -> Response {
+    answer(core.signing().await, |held| well_known::metadata(&held.set, &asked))
+}
+
+/// A set that can't be read is an outage: an empty one would tell its reader that
+/// every token is forged.
+fn answer(held: Result<Arc<Held>, Failure>, page: impl FnOnce(&Held) -> Response) -> Response {
+    match held {
+        Ok(held) => page(&held),
+        Err(error) => {
+            tracing::warn!(%error, "the keys can't be published");
+            well_known::unreadable()
+        }
+    }
 }
 
 async fn ready(State(core): State<Arc<Core>>) -> (StatusCode, &'static str) {
@@ -49,5 +68,23 @@ async fn ready(State(core): State<Arc<Core>>) -> (StatusCode, &'static str) {
         (StatusCode::OK, "ready\n")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "the store was not reached yet\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_an_issuer_is_found() {
+        for (issuer, path) in [
+            ("https://tessera.example", None),
+            ("https://tessera.example/", None),
+            ("https://tessera.example/a/b", Some("/a/b")),
+            ("http://[::1]:8080/a/", Some("/a")),
+            ("https://tessera.example/{a}", None),
+        ] {
+            assert_eq!(path_of(issuer), path, "{issuer}");
+        }
     }
 }

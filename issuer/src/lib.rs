@@ -138,7 +138,8 @@ pub async fn run(
     };
     let grpc =
         tessera_serve::grpc(router, listeners.grpc, until(stopped.clone()), config.drain_timeout);
-    let http = tessera_serve::http(http::app(core), listeners.http, until(stopped));
+    let http =
+        tessera_serve::http(http::app(core, &config.issuer_url), listeners.http, until(stopped));
     let (_, served, answered) = tokio::join!(end, grpc, http);
     served?;
     Ok(answered?)

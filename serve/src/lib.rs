@@ -2,6 +2,7 @@
 //! that ends. Issuer and verifier never depend on each other; both stand on this.
 
 pub mod tls;
+pub mod well_known;
 
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, time::Duration};
 

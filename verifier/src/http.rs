@@ -8,19 +8,17 @@ use std::sync::{
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    http::{HeaderMap, StatusCode},
+    response::Response,
     routing::get,
 };
+use tessera_serve::well_known;
 use tessera_shared::{
     keys::KeySet,
     store::{Key, StoreError, StoreReader},
 };
 
 use crate::watched::WatchedStore;
-
-/// How long a reader may keep the keys.
-const KEYS_CACHE: &str = "public, max-age=60";
 
 /// What the answers are made from.
 #[derive(Clone)]
@@ -38,19 +36,17 @@ pub(crate) fn app(face: Face) -> Router {
         .with_state(face)
 }
 
-/// The JWK set (RFC 7517, section 5). A set that can't be read is an outage: an
-/// empty one would tell its reader that every token is forged.
-async fn jwks(State(face): State<Face>) -> Response {
+/// The JWK set. One that can't be read is an outage: an empty one would tell its
+/// reader that every token is forged.
+async fn jwks(State(face): State<Face>, asked: HeaderMap) -> Response {
     match key_set(&*face.store).await {
-        Ok(Some(keys)) => {
-            let headers =
-                [(header::CONTENT_TYPE, "application/json"), (header::CACHE_CONTROL, KEYS_CACHE)];
-            (headers, keys.jwks_json()).into_response()
+        Ok(Some(keys)) => well_known::jwks(&keys, &asked),
+        Ok(None) | Err(StoreError::Unavailable(_) | StoreError::Contended) => {
+            well_known::unreadable()
         }
-        Ok(None) | Err(StoreError::Unavailable(_) | StoreError::Contended) => unreadable(),
         Err(error @ StoreError::Damaged(_)) => {
             tracing::error!(%error, "the keys can't be published");
-            unreadable()
+            well_known::unreadable()
         }
     }
 }
@@ -58,11 +54,6 @@ async fn jwks(State(face): State<Face>) -> Response {
 async fn key_set(store: &dyn StoreReader) -> Result<Option<KeySet>, StoreError> {
     let bytes = store.read(&[Key::KeySet]).await?.pop().flatten();
     Ok(bytes.map(|bytes| KeySet::from_bytes(&bytes)).transpose()?)
-}
-
-fn unreadable() -> Response {
-    let headers = [(header::CACHE_CONTROL, "no-store")];
-    (StatusCode::SERVICE_UNAVAILABLE, headers, "the keys can't be read now\n").into_response()
 }
 
 /// Whether requests should come here; see [`crate::watched`] for why an outage does

@@ -83,7 +83,7 @@ async fn the_public_keys_are_published_and_an_outage_is_no_empty_set() {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200"));
     assert!(head.contains("content-type: application/json"));
-    assert!(head.contains("cache-control: public, max-age=60"));
+    assert!(head.contains("cache-control: public, max-age=15"));
     let keys: serde_json::Value = serde_json::from_str(body).unwrap();
     assert_eq!(keys["keys"][0]["kid"], key.public().kid());
     for break_it in [FakeStore::cut as fn(&FakeStore), |store| {

@@ -1,12 +1,11 @@
 //! `tessera admin ...`: accounts, users, roles and signing keys.
 
 use clap::Subcommand;
-use tessera_proto::v1::{
-    ListRolesRequest, ListSigningKeysRequest, admin_service_client::AdminServiceClient,
-};
+use tessera_proto::v1::{ListRolesRequest, admin_service_client::AdminServiceClient};
 
 use super::{
     account::{self, AccountCommand},
+    key::{self, KeyCommand},
     user::{self, UserCommand},
 };
 use crate::{context::Context, failure::Failure};
@@ -33,18 +32,12 @@ pub(crate) enum RoleCommand {
     List,
 }
 
-#[derive(Debug, Subcommand)]
-pub(crate) enum KeyCommand {
-    /// List the public keys that access tokens verify by, the newest first
-    List,
-}
-
 pub(crate) async fn run(command: AdminCommand, context: &Context) -> Result<(), Failure> {
     match command {
         AdminCommand::Account(command) => account::run(command, context).await,
         AdminCommand::User(command) => user::run(command, context).await,
         AdminCommand::Role(RoleCommand::List) => roles(context).await,
-        AdminCommand::Key(KeyCommand::List) => keys(context).await,
+        AdminCommand::Key(command) => key::run(command, context).await,
     }
 }
 
@@ -57,15 +50,4 @@ async fn roles(context: &Context) -> Result<(), Failure> {
         })
         .await?;
     context.output.list(&answer.roles)
-}
-
-async fn keys(context: &Context) -> Result<(), Failure> {
-    let file = context.session_file()?;
-    let answer = context
-        .caller(&file)?
-        .call(ListSigningKeysRequest {}, async |channel, request| {
-            AdminServiceClient::new(channel).list_signing_keys(request).await
-        })
-        .await?;
-    context.output.list(&answer.signing_keys)
 }

@@ -6,6 +6,7 @@ pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod health;
 pub(crate) mod identity;
+pub(crate) mod key;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod password;

@@ -46,7 +46,8 @@ impl Record for Role {
 }
 
 impl Record for SigningKey {
-    const COLUMNS: &'static [&'static str] = &["kid", "algorithm", "state", "created_at"];
+    const COLUMNS: &'static [&'static str] =
+        &["kid", "algorithm", "state", "created_at", "signs_at", "verifies_until"];
 
     fn fields(&self) -> Fields {
         fields([
@@ -54,6 +55,10 @@ impl Record for SigningKey {
             ("algorithm", Field::Text(self.algorithm.clone())),
             ("state", short(self.state().as_str_name(), "SIGNING_KEY_STATE_")),
             ("created_at", Field::time(self.created_at)),
+            ("signs_at", Field::time(self.signs_at)),
+            ("retired_at", Field::time(self.retired_at)),
+            ("verifies_until", Field::time(self.verifies_until)),
+            ("imported", Field::Flag(self.imported)),
             ("public_jwk", Field::Text(self.public_jwk.clone())),
         ])
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tessera_shared::{
     clock::Timestamp,
     jwt::AccessSigner,
-    keys::{Algorithm, KeyEntry, KeySet, KeyState, PrivateKey},
+    keys::{Algorithm, KeyEntry, KeyError, KeySet, KeyState, PrivateKey},
     store::{Key, StoreError, Swap},
 };
 
@@ -139,7 +139,15 @@ impl Core {
         algorithm: Algorithm,
     ) -> Result<PrivateKey, Failure> {
         let rng = self.rng.clone();
-        let made = tokio::task::spawn_blocking(move || PrivateKey::generate(algorithm, &*rng));
+        let made = tokio::task::spawn_blocking(move || {
+            loop {
+                let key = PrivateKey::generate(algorithm, &*rng)?;
+                // On a command line a `kid` with a hyphen in front looks like an option.
+                if !key.public().kid().starts_with('-') {
+                    return Ok::<_, KeyError>(key);
+                }
+            }
+        });
         Ok(made.await.map_err(|error| Failure::Internal(error.to_string()))??)
     }
 }
