@@ -13,6 +13,7 @@ pub mod client;
 pub mod http;
 pub mod port;
 pub mod process;
+pub mod reader;
 pub mod redis;
 pub mod refused;
 pub mod service;

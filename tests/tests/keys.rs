@@ -61,7 +61,7 @@ async fn the_only_signing_key_does_not_retire(backend: Backend) {
     let keys = administration.list_signing_keys(ListSigningKeysRequest {}).await.unwrap();
     let only = keys.into_inner().signing_keys.remove(0);
     // With no other key to sign with, there would be a gap.
-    let request = RetireSigningKeyRequest { kid: only.kid };
+    let request = RetireSigningKeyRequest { kid: only.kid, now: false };
     administration.retire_signing_key(request).await.expect_err("the only key");
     let (_, token) = header_and_token(&system).await;
     system.verdict(ask(&token)).await.expect("tokens are made as before");

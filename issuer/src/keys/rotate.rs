@@ -27,6 +27,7 @@ impl Core {
         let kid = key.public().kid().to_owned();
         let published = self.publish(&key, false, |set| waiting(set, algorithm)).await;
         self.discard_if_absent(&kid).await?;
+        self.tend_keys().await?;
         Ok(published?.ok_or(StoreError::Contended)?)
     }
 
