@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use tessera_proto::v1::{RotateSigningKeyRequest, SigningKeyState};
+use tessera_proto::v1::{ListSigningKeysRequest, RotateSigningKeyRequest, SigningKeyState};
 use tessera_tests::{
     reader::Reader,
     system::{Backend, System},
@@ -36,7 +36,8 @@ async fn foreign_libraries_follow_a_rotation(from: &str, to: &str) {
     .await;
     good_everywhere(&mut readers.lock().await[..], &before).await;
     let mut administration = system.administration(&system.admin().await);
-    let keys = administration.list_signing_keys(Default::default()).await.unwrap().into_inner();
+    let keys =
+        administration.list_signing_keys(ListSigningKeysRequest {}).await.unwrap().into_inner();
     let newest = keys.signing_keys.first().unwrap();
     assert_eq!((&newest.kid, newest.state()), (&made, SigningKeyState::Signing));
 }
