@@ -42,7 +42,7 @@ use tessera_proto::v1::{
 };
 use tessera_serve::{Listeners, ServeError};
 use tessera_shared::{
-    clock::SystemClock, config::IssuerConfig, examine::Examiner, opaque::Opaque,
+    clock::SystemClock, config::IssuerConfig, examine::Examiner, keys::PrivateKey, opaque::Opaque,
     password::PasswordHasher, role::Catalogue, store::StoreWriter,
 };
 use tokio::{sync::watch, time::MissedTickBehavior};
@@ -261,6 +261,18 @@ async fn key_rules(config: &IssuerConfig) -> Result<KeyRules, IssuerError> {
     })
 }
 
+/// The key that the operator brings.
+fn import(config: &IssuerConfig) -> Result<Option<PrivateKey>, IssuerError> {
+    let Some(path) = &config.import_signing_key_file else { return Ok(None) };
+    let wrong = |what: &dyn std::fmt::Display| IssuerError::Setting {
+        setting: "--import-signing-key-file",
+        what: format!("{}: {what}", path.display()),
+    };
+    let text = std::fs::read_to_string(path).map(zeroize::Zeroizing::new);
+    let text = text.map_err(|error| wrong(&error))?;
+    PrivateKey::import(&text).map(Some).map_err(|error| wrong(&error))
+}
+
 fn first_start(config: &IssuerConfig) -> Result<FirstStart, IssuerError> {
     let wrong = |setting, what: String| IssuerError::Setting { setting, what };
     let username = fields::username(&config.admin_username);
@@ -269,7 +281,7 @@ fn first_start(config: &IssuerConfig) -> Result<FirstStart, IssuerError> {
         config.admin_password.as_ref().map(|p| zeroize::Zeroizing::new(p.expose().to_owned()));
     Ok(FirstStart {
         issuer_url: config.issuer_url.clone(),
-        import: None,
+        import: import(config)?,
         admin_username,
         admin_password: password,
     })

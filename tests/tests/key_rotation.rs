@@ -31,8 +31,10 @@ on_every_backend!(
     a_key_that_is_gone_now_denies_its_tokens_and_another_signs,
 );
 
-/// As short as the staleness bound lets it be.
-const FAST: [&str; 2] = ["--key-publication-delay", "1s"];
+/// A delay as short as the staleness bound lets it be; and the same name for all
+/// issuers, which otherwise is the address of each.
+const FLAGS: [&str; 4] =
+    ["--key-publication-delay", "1s", "--issuer-url", "https://issuer.example"];
 
 async fn key_ids(place: SocketAddr) -> HashSet<String> {
     let answer = fetch(place, "/.well-known/jwks.json").await;
@@ -110,12 +112,12 @@ async fn run(
 }
 
 async fn a_rotation_of_the_signing_key_leaves_no_gap(backend: Backend) {
-    let mut system = backend.start_with(&FAST).await;
+    let mut system = backend.start_with(&FLAGS).await;
     let mut issuers = vec![system.issuer_place().grpc];
     let dir = TempDir::new().unwrap();
     let second = (backend == Backend::Redis).then(|| {
         let place = Place::free();
-        let flags = FAST.map(str::to_owned);
+        let flags = FLAGS.map(str::to_owned);
         (service::issuer(&system.redis().url(), place, &flags, dir.path()), place)
     });
     let mut second = second;

@@ -65,6 +65,8 @@ pub struct IssuerConfig {
     pub key_publication_delay: Duration,
     /// How old a signing key gets before it is replaced; `None`: nobody minds.
     pub key_rotation_period: Option<Duration>,
+    /// A private key to publish as the next signing key: PEM or JWK.
+    pub import_signing_key_file: Option<PathBuf>,
     /// Seals the signing keys in the store. There is one, except where `dev` is set.
     pub key_encryption_key: Option<KeyEncryptionKeySource>,
     /// Open signing keys that were sealed with them: 64 hexadecimal digits each.
@@ -127,6 +129,7 @@ impl IssuerConfig {
             issuer_url: issuer_url(sources, http_listen)?,
             signing_algorithm: sources.choice(&settings::SIGNING_ALGORITHM)?.to_owned(),
             key_publication_delay: key_publication_delay(sources)?,
+            import_signing_key_file: sources.path(&settings::IMPORT_SIGNING_KEY_FILE)?,
             key_rotation_period: key_rotation_period(sources)?,
             key_encryption_key: key_encryption_key(sources, place.dev)?,
             other_key_encryption_keys: other_key_encryption_keys(sources)?,

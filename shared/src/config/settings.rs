@@ -91,6 +91,8 @@ table! {
         "Key-encryption keys that open as well, with commas between them; what they sealed is sealed anew at the start.";
     KEY_PUBLICATION_DELAY: "key-publication-delay" "DURATION", Kind::Duration(Duration::from_secs(1), Duration::from_secs(7 * 24 * 60 * 60)), Some("40s"),
         "How long a new signing key is published before it signs; at least the staleness bound and a second. Longer than any reader of the JWKS caches it: 40s does for those that look again at an unknown kid; Envoy and Istio need their cache time.";
+    IMPORT_SIGNING_KEY_FILE: "import-signing-key-file" "FILE", Kind::Plain, None,
+        "A private key of one's own, PEM (PKCS#8) or JWK, that is published as the next signing key; once, however often it is given.";
     KEY_ROTATION_PERIOD: "key-rotation-period" "DURATION", Kind::Duration(MINUTE, Duration::from_secs(10 * 365 * 24 * 60 * 60)), None,
         "How old a signing key gets before it is replaced. Without it keys are replaced by hand alone.";
 
@@ -139,6 +141,7 @@ static TOKENS: Section = Section {
         &KEY_ROTATION_PERIOD,
         &KEY_ENCRYPTION_KEY,
         &KEY_ENCRYPTION_KEY_COMMAND,
+        &IMPORT_SIGNING_KEY_FILE,
         &OTHER_KEY_ENCRYPTION_KEYS,
     ],
 };

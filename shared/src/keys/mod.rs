@@ -11,6 +11,7 @@
 //! [`crate::jwt::provider`]; the compiler points at each place.
 
 mod encryption_keys;
+mod import;
 pub mod life;
 mod private;
 mod public;
@@ -23,6 +24,7 @@ use std::{fmt, str::FromStr};
 
 pub use self::{
     encryption_keys::EncryptionKeys,
+    import::ImportError,
     private::PrivateKey,
     public::PublicKey,
     seal::{KeyEncryptionKey, NotAKeyEncryptionKey, SealError, is_sealed, open, seal},

@@ -1,12 +1,12 @@
-//! RSA key generation, for which ring has nothing.
+//! RSA key generation, and reading of keys in other forms, for which ring has nothing.
 //!
-//! The `rsa` crate makes the primes and does nothing else here: its operations
+//! The `rsa` crate makes the primes and puts them in order, and does nothing else here: its operations
 //! with a private key leak their timing (RUSTSEC-2023-0071), so ring signs.
 
 use ring::{hmac, rand::SecureRandom};
 use rsa::{
-    RsaPrivateKey,
-    pkcs8::EncodePrivateKey,
+    BigUint, RsaPrivateKey,
+    pkcs8::{DecodePrivateKey, EncodePrivateKey},
     rand_core::{self, CryptoRng, RngCore, impls},
     traits::{PrivateKeyParts, PublicKeyParts},
 };
@@ -20,7 +20,29 @@ const BITS: usize = 2048;
 pub(super) fn generate_pkcs8(rng: &dyn SecureRandom) -> Result<Zeroizing<Vec<u8>>, KeyError> {
     let mut stream = SeededStream::new(rng)?;
     let key = RsaPrivateKey::new(&mut stream, BITS).map_err(|_| KeyError::NotAPrivateKey)?;
-    let ordered = larger_prime_first(&key)?;
+    for_ring(&key)
+}
+
+/// A key that somebody else made, as PKCS#8 DER that ring reads.
+pub(super) fn reordered_pkcs8(der: &[u8]) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    for_ring(&RsaPrivateKey::from_pkcs8_der(der).map_err(|_| KeyError::NotAPrivateKey)?)
+}
+
+/// The same, from the numbers of RFC 8017, section 3.2, big endian.
+pub(super) fn pkcs8_of(
+    n: &[u8],
+    e: &[u8],
+    d: &[u8],
+    p: &[u8],
+    q: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let [n, e, d, p, q] = [n, e, d, p, q].map(BigUint::from_bytes_be);
+    let key = RsaPrivateKey::from_components(n, e, d, vec![p, q]);
+    for_ring(&key.map_err(|_| KeyError::NotAPrivateKey)?)
+}
+
+fn for_ring(key: &RsaPrivateKey) -> Result<Zeroizing<Vec<u8>>, KeyError> {
+    let ordered = larger_prime_first(key)?;
     let der = ordered.to_pkcs8_der().map_err(|_| KeyError::NotAPrivateKey)?;
     Ok(Zeroizing::new(der.as_bytes().to_vec()))
 }
