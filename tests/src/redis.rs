@@ -63,8 +63,18 @@ impl Redis {
 
     /// The store URL of this server.
     pub fn url(&self) -> String {
+        self.url_at(self.address)
+    }
+
+    /// The store URL of this server as reached through `address`.
+    pub fn url_at(&self, address: SocketAddr) -> String {
         let scheme = if self.authority.is_some() { "rediss" } else { "redis" };
-        format!("{scheme}://:{PASSWORD}@{}/0", self.address)
+        format!("{scheme}://:{PASSWORD}@{address}/0")
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The authority of a server that speaks TLS.
