@@ -12,6 +12,7 @@ pub mod client;
 pub mod http;
 pub mod port;
 pub mod process;
+pub mod promise;
 pub mod proxy;
 pub mod redis;
 pub mod refused;
