@@ -13,6 +13,8 @@ pub mod client;
 pub mod http;
 pub mod port;
 pub mod process;
+pub mod promise;
+pub mod proxy;
 pub mod reader;
 pub mod redis;
 pub mod refused;

@@ -76,12 +76,26 @@ impl Redis {
     /// The store URL for `issuer` or `verifier`; where Redis has no users of these names,
     /// both are the default one.
     pub fn url_as(&self, user: &str) -> String {
+        self.url_through(user, self.address)
+    }
+
+    /// The issuer's store URL of this server as reached through `address`.
+    pub fn url_at(&self, address: SocketAddr) -> String {
+        self.url_through("issuer", address)
+    }
+
+    fn url_through(&self, user: &str, address: SocketAddr) -> String {
         let scheme = if self.authority.is_some() { "rediss" } else { "redis" };
         let login = match &self.users {
             Some(users) => format!("{user}:{}", users.password(user)),
             None => format!(":{PASSWORD}"),
         };
-        format!("{scheme}://{login}@{}/0", self.address)
+        format!("{scheme}://{login}@{address}/0")
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
 
     /// The authority of a server that speaks TLS.
