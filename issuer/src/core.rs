@@ -13,6 +13,7 @@ use tessera_shared::{
     revocation::{Revocation, Subject},
     role::{Catalogue, Role},
     store::{StoreWriter, records},
+    usage::UsageNotes,
 };
 
 use crate::failure::Failure;
@@ -51,6 +52,8 @@ pub(crate) struct Core {
     pub(crate) policy: Policy,
     /// `None` until the store was first reached.
     pub(crate) signing: ArcSwapOption<Signing>,
+    /// The use of permanent tokens by callers of this issuer.
+    pub(crate) usage: UsageNotes,
 }
 
 impl Core {

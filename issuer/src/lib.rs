@@ -8,6 +8,7 @@
 //! | `login`, `passwords`, `sessions`, `tokens`, `admin` | the domain |
 //! | `service`, `http` | the gRPC and HTTP faces |
 //! | `signing`, `bootstrap`, `sweep` | the key, the first start, the clean-up |
+//! | `usage` | when permanent tokens are used |
 //!
 //! To add an RPC: write it in the `.proto`, the domain as a method of `Core` beside
 //! its kin, and the conversion in `service`.
@@ -26,11 +27,14 @@ mod sessions;
 mod signing;
 mod sweep;
 mod tokens;
+mod usage;
 
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod usage_tests;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -48,6 +52,7 @@ use tessera_shared::{
     password::PasswordHasher,
     role::Catalogue,
     store::StoreWriter,
+    usage::{UsageNotes, report_during},
 };
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tonic::server::NamedService;
@@ -126,6 +131,7 @@ pub async fn run(
     let router = tessera_serve::with_reflection(router)?;
     let beats = tokio::spawn(beat(core.store.clone(), config.staleness_bound / BEATS_PER_BOUND));
     let background = tokio::spawn(prepare(core.clone(), first, ready, health.clone()));
+    let gathering = tokio::spawn(usage::keep_gathering(core.clone(), config.usage_interval));
     let (stop, stopped) = watch::channel(());
     let until = |mut stopped: watch::Receiver<()>| async move {
         let _ = stopped.changed().await;
@@ -134,13 +140,17 @@ pub async fn run(
         shutdown.await;
         background.abort();
         beats.abort();
+        gathering.abort();
         tessera_serve::end_health(&mut health, &SERVICES).await;
         let _ = stop.send(());
     };
     let grpc =
         tessera_serve::grpc(router, listeners.grpc, until(stopped.clone()), config.drain_timeout);
-    let http = tessera_serve::http(http::app(core), listeners.http, until(stopped));
-    let (_, served, answered) = tokio::join!(end, grpc, http);
+    let http = tessera_serve::http(http::app(core.clone()), listeners.http, until(stopped));
+    let serving = async { tokio::join!(end, grpc, http) };
+    let interval = config.usage_interval;
+    let (_, served, answered) =
+        report_during(Box::pin(serving), &core.usage, &*core.store, interval).await;
     served?;
     Ok(answered?)
 }
@@ -213,6 +223,7 @@ fn core(config: &IssuerConfig, store: Arc<dyn StoreWriter>) -> Result<Core, Issu
             password_min_length: config.password_min_length,
         },
         signing: arc_swap::ArcSwapOption::empty(),
+        usage: UsageNotes::default(),
     })
 }
 

@@ -17,6 +17,7 @@ use tessera_shared::{
     password::PasswordHasher,
     role::Catalogue,
     store::{Index, Key, StoreError, StoreReader, StoreWriter, Swap, embedded::EmbeddedStore},
+    usage::{Usage, UsageNotes},
 };
 use tonic::{Extensions, metadata::MetadataMap};
 use zeroize::Zeroizing;
@@ -61,6 +62,11 @@ impl Mortal {
 impl StoreReader for Mortal {
     async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         self.inner.read(keys).await
+    }
+
+    async fn report_usage(&self, notes: &[(TokenId, Usage)]) -> Result<(), StoreError> {
+        self.write()?;
+        self.inner.report_usage(notes).await
     }
 }
 
@@ -121,6 +127,15 @@ impl StoreWriter for Mortal {
     ) -> Result<Vec<i64>, StoreError> {
         self.inner.reserved(account, now, limit).await
     }
+
+    async fn usage(&self, tokens: &[TokenId]) -> Result<Vec<Usage>, StoreError> {
+        self.inner.usage(tokens).await
+    }
+
+    async fn forget_usage(&self, tokens: &[TokenId]) -> Result<(), StoreError> {
+        self.write()?;
+        self.inner.forget_usage(tokens).await
+    }
 }
 
 /// An issuer with its first administrator, `admin` with [`PASSWORD`].
@@ -167,6 +182,7 @@ impl Issuer {
                 password_min_length: 15,
             },
             signing: arc_swap::ArcSwapOption::empty(),
+            usage: UsageNotes::default(),
         });
         Self { core, clock, store, _folder: folder }
     }
