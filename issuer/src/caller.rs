@@ -42,10 +42,7 @@ impl Caller {
 
     /// The permanent token behind the call, if it is one.
     pub(crate) const fn token(&self) -> Option<TokenId> {
-        match self.principal.proof {
-            Proof::Session(_) => None,
-            Proof::PermanentToken(id) => Some(id),
-        }
+        self.principal.proof.token()
     }
 
     /// Whether the caller administers anything.
@@ -88,7 +85,7 @@ impl Core {
             client_address: peer(extensions).map(|peer| peer.ip()),
             ..Question::default()
         };
-        let verdict = self.examiner.examine(credentials(metadata)?, &question, self.now()).await?;
+        let verdict = self.examine(credentials(metadata)?, &question).await?;
         let Verdict::Granted(principal) = verdict else {
             return Err(Failure::CredentialsInvalid);
         };

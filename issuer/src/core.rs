@@ -11,6 +11,7 @@ use tessera_shared::{
     revocation::{Revocation, Subject},
     role::{Catalogue, Role},
     store::{StoreWriter, records},
+    usage::UsageNotes,
 };
 
 use crate::{failure::Failure, keys::Keys};
@@ -41,6 +42,8 @@ pub(crate) struct Core {
     pub(crate) catalogue: Catalogue,
     pub(crate) policy: Policy,
     pub(crate) keys: Keys,
+    /// The use of permanent tokens by callers of this issuer.
+    pub(crate) usage: UsageNotes,
 }
 
 impl Core {

@@ -9,6 +9,7 @@
 //! | `service`, `http` | the gRPC and HTTP faces |
 //! | `keys`, `encryption` | the signing keys, and what they are sealed with |
 //! | `bootstrap`, `sweep` | the first start, the clean-up |
+//! | `usage` | when permanent tokens are used |
 //!
 //! To add an RPC: write it in the `.proto`, the domain as a method of `Core` beside
 //! its kin, and the conversion in `service`.
@@ -28,11 +29,14 @@ mod service;
 mod sessions;
 mod sweep;
 mod tokens;
+mod usage;
 
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod usage_tests;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -42,8 +46,15 @@ use tessera_proto::v1::{
 };
 use tessera_serve::{Listeners, ServeError};
 use tessera_shared::{
-    clock::SystemClock, config::IssuerConfig, examine::Examiner, keys::PrivateKey, opaque::Opaque,
-    password::PasswordHasher, role::Catalogue, store::StoreWriter,
+    clock::SystemClock,
+    config::IssuerConfig,
+    examine::Examiner,
+    keys::PrivateKey,
+    opaque::Opaque,
+    password::PasswordHasher,
+    role::Catalogue,
+    store::StoreWriter,
+    usage::{UsageNotes, report_during},
 };
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tonic::server::NamedService;
@@ -125,6 +136,7 @@ pub async fn run(
     let router = tessera_serve::with_reflection(router)?;
     let beats = tokio::spawn(beat(core.store.clone(), config.staleness_bound / BEATS_PER_BOUND));
     let background = tokio::spawn(prepare(core.clone(), first, ready, health.clone()));
+    let gathering = tokio::spawn(usage::keep_gathering(core.clone(), config.usage_interval));
     let (stop, stopped) = watch::channel(());
     let until = |mut stopped: watch::Receiver<()>| async move {
         let _ = stopped.changed().await;
@@ -133,14 +145,18 @@ pub async fn run(
         shutdown.await;
         background.abort();
         beats.abort();
+        gathering.abort();
         tessera_serve::end_health(&mut health, &SERVICES).await;
         let _ = stop.send(());
     };
     let grpc =
         tessera_serve::grpc(router, listeners.grpc, until(stopped.clone()), config.drain_timeout);
-    let http =
-        tessera_serve::http(http::app(core, &config.issuer_url), listeners.http, until(stopped));
-    let (_, served, answered) = tokio::join!(end, grpc, http);
+    let app = http::app(core.clone(), &config.issuer_url);
+    let http = tessera_serve::http(app, listeners.http, until(stopped));
+    let serving = async { tokio::join!(end, grpc, http) };
+    let interval = config.usage_interval;
+    let (_, served, answered) =
+        report_during(Box::pin(serving), &core.usage, &*core.store, interval).await;
     served?;
     Ok(answered?)
 }
@@ -235,6 +251,7 @@ async fn core(config: &IssuerConfig, store: Arc<dyn StoreWriter>) -> Result<Core
             password_min_length: config.password_min_length,
         },
         keys: Keys::new(key_rules(config).await?),
+        usage: UsageNotes::default(),
     })
 }
 

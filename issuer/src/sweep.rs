@@ -40,7 +40,12 @@ impl Core {
         let token = |id| TokenId::try_from(id).ok().map(Key::Token);
         let mut listed = Ids::of(Index::TokensOf(account));
         while let Some(ids) = listed.next(self).await? {
-            for id in self.missing(&ids, token).await? {
+            let missing = self.missing(&ids, token).await?;
+            // First, since the index is what leads here.
+            let gone: Vec<_> =
+                missing.iter().filter_map(|id| TokenId::try_from(*id).ok()).collect();
+            self.store.forget_usage(&gone).await?;
+            for id in missing {
                 self.store.index_remove(Index::TokensOf(account), id).await?;
             }
         }

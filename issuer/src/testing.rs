@@ -20,6 +20,7 @@ use tessera_shared::{
     password::PasswordHasher,
     role::Catalogue,
     store::{Index, Key, StoreError, StoreReader, StoreWriter, Swap, embedded::EmbeddedStore},
+    usage::{Usage, UsageNotes},
 };
 use tonic::{Extensions, metadata::MetadataMap};
 use zeroize::Zeroizing;
@@ -75,6 +76,11 @@ impl StoreReader for Mortal {
             return Err(StoreError::Unavailable("the reader is cut off".to_owned()));
         }
         self.inner.read(keys).await
+    }
+
+    async fn report_usage(&self, notes: &[(TokenId, Usage)]) -> Result<(), StoreError> {
+        self.write()?;
+        self.inner.report_usage(notes).await
     }
 }
 
@@ -134,6 +140,15 @@ impl StoreWriter for Mortal {
         limit: usize,
     ) -> Result<Vec<i64>, StoreError> {
         self.inner.reserved(account, now, limit).await
+    }
+
+    async fn usage(&self, tokens: &[TokenId]) -> Result<Vec<Usage>, StoreError> {
+        self.inner.usage(tokens).await
+    }
+
+    async fn forget_usage(&self, tokens: &[TokenId]) -> Result<(), StoreError> {
+        self.write()?;
+        self.inner.forget_usage(tokens).await
     }
 }
 
@@ -261,5 +276,6 @@ fn core(store: &Arc<Mortal>, clock: &Arc<ManualClock>, rules: KeyRules) -> Arc<C
             password_min_length: 15,
         },
         keys: Keys::new(rules),
+        usage: UsageNotes::default(),
     })
 }

@@ -19,3 +19,4 @@ pub mod revocation;
 pub mod role;
 pub mod store;
 pub mod telemetry;
+pub mod usage;

@@ -15,6 +15,16 @@ pub enum Proof {
     PermanentToken(TokenId),
 }
 
+impl Proof {
+    /// The permanent token behind it, if it is one.
+    pub const fn token(self) -> Option<TokenId> {
+        match self {
+            Self::Session(_) => None,
+            Self::PermanentToken(id) => Some(id),
+        }
+    }
+}
+
 /// Who a verified token speaks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Principal {

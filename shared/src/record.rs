@@ -168,15 +168,32 @@ pub struct PermanentToken {
     /// Goes up by one with every change that narrows it; as [`User::version`].
     #[prost(uint32, tag = "17")]
     pub version: u32,
-    /// When it was last found good, to the minute.
-    #[prost(int64, tag = "18")]
-    pub last_used_at: i64,
-    /// When a retired secret was last presented.
-    #[prost(int64, tag = "19")]
-    pub reuse_detected_at: i64,
+    // 18 and 19 were for what is now in `crate::usage`; nothing ever wrote them.
     /// When it was made.
     #[prost(int64, tag = "20")]
     pub created_at: i64,
+}
+
+/// Uses of tokens, on their way from who saw them to the issuers; see [`crate::usage`].
+#[derive(Clone, PartialEq, Message)]
+pub struct UsageReport {
+    /// In no order.
+    #[prost(message, repeated, tag = "1")]
+    pub notes: Vec<UsageNote>,
+}
+
+/// The uses of one token.
+#[derive(Clone, PartialEq, Message)]
+pub struct UsageNote {
+    /// [`crate::id::TokenId`].
+    #[prost(int64, tag = "1")]
+    pub token: i64,
+    /// When it was found good, in seconds since the epoch; 0: it was not.
+    #[prost(uint32, tag = "2")]
+    pub used: u32,
+    /// The same of a secret that a rotation had replaced.
+    #[prost(uint32, tag = "3")]
+    pub reused: u32,
 }
 
 /// Who has a username.

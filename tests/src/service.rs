@@ -16,6 +16,9 @@ use crate::{
 /// accident.
 pub const ADMIN_PASSWORD: &str = "the first administrator's passphrase 9xw2";
 
+/// So short that a test need not wait for `last_used_at`. A flag may say otherwise.
+const USAGE_INTERVAL: &str = "200ms";
+
 /// Where a service listens.
 #[derive(Clone, Copy, Debug)]
 pub struct Place {
@@ -55,7 +58,8 @@ fn single(
         .args(["--dev", "--store", store])
         .args(["--listen", &place.grpc.to_string()])
         .args(["--http-listen", &place.http.to_string()])
-        .args(flags);
+        .args(flags)
+        .env("TESSERA_USAGE_INTERVAL", USAGE_INTERVAL);
     if program == "tessera-issuer" {
         command.env("TESSERA_ADMIN_PASSWORD", ADMIN_PASSWORD);
     }
@@ -74,6 +78,7 @@ pub fn up(data: &Path, issuer: Place, verifier: Place, flags: &[String], dir: &P
         .args(["--verifier-listen", &verifier.grpc.to_string()])
         .args(["--verifier-http-listen", &verifier.http.to_string()])
         .args(flags)
+        .env("TESSERA_USAGE_INTERVAL", USAGE_INTERVAL)
         .env("TESSERA_ADMIN_PASSWORD", ADMIN_PASSWORD);
     Process::start("up", command, dir)
 }

@@ -8,7 +8,8 @@ use std::{
 use tempfile::TempDir;
 use tessera_proto::v1::{
     CreatePermanentTokenRequest, CreatePermanentTokenResponse, CreateUserRequest, DenialReason,
-    LoginRequest, LoginResponse, Principal, VerifyRequest,
+    GetPermanentTokenRequest, LoginRequest, LoginResponse, PermanentToken, Principal,
+    VerifyRequest,
 };
 
 use crate::{
@@ -42,6 +43,15 @@ impl Backend {
             Self::Redis => Some(Redis::start().await),
         };
         System::over(redis, flags, &[]).await
+    }
+
+    /// As [`Self::start`], with more flags for every service.
+    pub async fn start_all_with(self, flags: &[&str]) -> System {
+        match self {
+            // The one process has them but once.
+            Self::Embedded => System::over(None, flags, &[]).await,
+            Self::Redis => System::over(Some(Redis::start().await), flags, flags).await,
+        }
     }
 }
 
@@ -239,6 +249,13 @@ impl System {
     ) -> CreatePermanentTokenResponse {
         let mut issuer = self.issuer(credentials);
         issuer.create_permanent_token(request).await.expect("a permanent token").into_inner()
+    }
+
+    /// The record of a permanent token, as it is now.
+    pub async fn record(&self, credentials: &Credentials, id: i64) -> PermanentToken {
+        let mut issuer = self.issuer(credentials);
+        let answer = issuer.get_permanent_token(GetPermanentTokenRequest { id }).await;
+        answer.expect("a record").into_inner().permanent_token.unwrap()
     }
 }
 

@@ -7,6 +7,7 @@ use tessera_tests::{
     redis::Redis,
     service::ADMIN_PASSWORD,
     system::{System, named},
+    watch::eventually,
 };
 
 async fn get(redis: &mut MultiplexedConnection, key: &str) -> Result<Option<Vec<u8>>, RedisError> {
@@ -23,6 +24,8 @@ async fn both_services_do_their_work_as_the_users_of_the_template() {
     let admin = system.admin().await;
     let made = system.permanent(&admin, named("as the template's users")).await;
     system.verdict(ask(&made.token)).await.expect("good");
+    let id = made.permanent_token.unwrap().id;
+    eventually("last_used_at", || async { system.record(&admin, id).await.last_used_at }).await;
     let user = system.user("Users").await;
     let request = ChangePasswordRequest {
         current_password: user.password.clone(),
@@ -30,14 +33,13 @@ async fn both_services_do_their_work_as_the_users_of_the_template() {
     };
     system.issuer(&user.credentials).change_password(request).await.unwrap();
     system.verdict(ask(&user.session.access_token)).await.expect_err("of the old password");
-    let id = made.permanent_token.unwrap().id;
     let request = RevokePermanentTokenRequest { id };
     system.issuer(&admin).revoke_permanent_token(request).await.unwrap();
     assert_eq!(system.verdict(ask(&made.token)).await, Err(DenialReason::Revoked));
 }
 
 #[tokio::test]
-async fn a_verifier_reads_no_password_and_no_private_key_and_writes_nothing() {
+async fn a_verifier_reads_no_password_and_no_private_key_and_writes_no_record() {
     let mut system = System::over(Some(Redis::start_with_users().await), &[], &[]).await;
     system.login("admin", ADMIN_PASSWORD).await;
     let mut issuer = system.redis().connection_as("issuer").await;
@@ -57,6 +59,8 @@ async fn a_verifier_reads_no_password_and_no_private_key_and_writes_nothing() {
     for (command, rest) in [
         ("SET", &["tessera:t:1", "x"][..]),
         ("DEL", &["tessera:u:1"]),
+        ("XADD", &["tessera:t:1", "*", "u", "x"]),
+        ("XRANGE", &["tessera:use", "-", "+"]),
         ("EVAL", &["return redis.call('GET', 'tessera:pw:1')", "0"]),
         ("KEYS", &["*"]),
         ("SCAN", &["0"]),

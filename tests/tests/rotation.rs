@@ -20,7 +20,7 @@ on_every_backend!(
     a_rotation_at_once_ends_the_old_secret,
     both_secrets_work_until_the_overlap_ends,
     a_token_rotates_itself,
-    a_secret_older_than_the_previous_one_is_known_again_and_refused,
+    a_secret_older_than_the_previous_one_is_refused_and_noted_as_reuse,
     an_overlap_is_at_most_thirty_days,
     only_the_owner_rotates_a_token,
     an_exchanged_access_token_speaks_for_the_permanent_token,
@@ -83,7 +83,7 @@ async fn a_token_rotates_itself(backend: Backend) {
     assert_refused(again, Code::Unauthenticated, ErrorReason::CredentialsInvalid);
 }
 
-async fn a_secret_older_than_the_previous_one_is_known_again_and_refused(backend: Backend) {
+async fn a_secret_older_than_the_previous_one_is_refused_and_noted_as_reuse(backend: Backend) {
     let system = backend.start().await;
     let admin = system.admin().await;
     let mut issuer = system.issuer(&admin);
@@ -94,6 +94,13 @@ async fn a_secret_older_than_the_previous_one_is_known_again_and_refused(backend
         issuer.rotate_permanent_token(rotate(record.id, 0)).await.unwrap();
     }
     assert_eq!(system.verdict(ask(&first.token)).await, Err(DenialReason::Revoked));
+    let noted = eventually("reuse_detected_at", || async {
+        system.record(&admin, record.id).await.reuse_detected_at
+    })
+    .await;
+    let created_at = record.created_at.unwrap().seconds;
+    assert!((created_at..=SystemClock.now().seconds()).contains(&noted.seconds));
+    assert_eq!(system.record(&admin, record.id).await.last_used_at, None, "it was not good");
 }
 
 async fn an_overlap_is_at_most_thirty_days(backend: Backend) {

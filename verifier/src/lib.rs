@@ -22,6 +22,8 @@ mod service;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod usage_tests;
 mod watched;
 
 use std::{
@@ -38,6 +40,7 @@ use tessera_shared::{
     config::VerifierConfig,
     opaque::Opaque,
     store::StoreReader,
+    usage::{UsageNotes, report_during},
 };
 use tokio::sync::oneshot;
 use tonic::{server::NamedService as _, service::Routes};
@@ -85,7 +88,13 @@ async fn serve(
     tessera_serve::report::<Named>(&health, false).await;
     let routes = tessera_serve::routes_with_reflection(Routes::new(health_service))?.prepare();
     let tls = config.tls.as_ref().map(tessera_serve::tls::acceptor).transpose()?;
-    let api = Api { memory: memory.clone(), clock, require_audience: config.require_audience };
+    let usage = Arc::new(UsageNotes::default());
+    let api = Api {
+        memory: memory.clone(),
+        clock,
+        require_audience: config.require_audience,
+        usage: usage.clone(),
+    };
     let service = front::Service { api, routes, tls };
     let draining = Arc::new(AtomicBool::new(false));
     let app = http::app(Face { store: store.clone(), draining: draining.clone() });
@@ -106,15 +115,18 @@ async fn serve(
     let http = tessera_serve::http(app, listeners.http, async {
         let _ = until_drained.await;
     });
-    let serving = async { tokio::try_join!(grpc, http) };
-    tokio::pin!(serving);
-    tokio::select! {
-        ended = &mut serving => return ended.map(drop),
-        () = warmed(&memory, &store) => {
-            tessera_serve::report::<Named>(&reporter, true).await;
+    let serving = async {
+        let serving = async { tokio::try_join!(grpc, http).map(drop) };
+        tokio::pin!(serving);
+        tokio::select! {
+            ended = &mut serving => return ended,
+            () = warmed(&memory, &store) => {
+                tessera_serve::report::<Named>(&reporter, true).await;
+            }
         }
-    }
-    serving.await.map(drop)
+        serving.await
+    };
+    report_during(Box::pin(serving), &usage, &*store, config.usage_interval).await
 }
 
 /// Resolves once the store has answered, and what is always needed is in memory.

@@ -24,6 +24,7 @@ use tessera_shared::{
     record::{Account, PermanentToken, User},
     role::Catalogue,
     store::{Changes, Key, StoreError, StoreReader},
+    usage::Usage,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -59,6 +60,8 @@ pub(crate) struct FakeStore {
     tells: bool,
     /// How many reads it has answered.
     reads: AtomicUsize,
+    /// What was reported of the use of tokens.
+    reported: Mutex<Vec<(TokenId, Usage)>>,
 }
 
 impl FakeStore {
@@ -123,6 +126,13 @@ impl FakeStore {
         *self.meanwhile.lock().unwrap() = Some(Box::new(effect));
     }
 
+    /// What was reported of the use of this token.
+    pub(crate) fn usage(&self, token: i64) -> Usage {
+        let reported = self.reported.lock().unwrap();
+        let of_token = reported.iter().filter(|(id, _)| id.get() == token);
+        of_token.fold(Usage::default(), |merged, (_, usage)| merged.merged(*usage))
+    }
+
     /// Adds the account and the user that tokens belong to.
     pub(crate) fn put_owner(&self) {
         self.put(AccountId::FIRST, Account { id: 1, ..Account::default() }.encode_to_vec());
@@ -182,6 +192,14 @@ impl StoreReader for FakeStore {
         if self.tells {
             *self.follower.lock().unwrap() = Some(changes);
         }
+    }
+
+    async fn report_usage(&self, notes: &[(TokenId, Usage)]) -> Result<(), StoreError> {
+        if self.cut.lock().unwrap().is_some() {
+            return Err(StoreError::Unavailable(INTERNALS.to_owned()));
+        }
+        self.reported.lock().unwrap().extend_from_slice(notes);
+        Ok(())
     }
 }
 

@@ -14,7 +14,11 @@ use std::{
 };
 
 use async_trait::async_trait;
-use tessera_shared::store::{Changes, Key, StoreError, StoreReader};
+use tessera_shared::{
+    id::TokenId,
+    store::{Changes, Key, StoreError, StoreReader},
+    usage::Usage,
+};
 
 /// How long the store is left alone between two tries to reach it at the start.
 const RETRY: Duration = Duration::from_secs(1);
@@ -77,5 +81,10 @@ impl StoreReader for WatchedStore {
 
     fn follow(&self, changes: Arc<dyn Changes>, interval: Duration) {
         self.store.follow(changes, interval);
+    }
+
+    /// Says nothing of whether the store answers: no call hangs on it.
+    async fn report_usage(&self, notes: &[(TokenId, Usage)]) -> Result<(), StoreError> {
+        self.store.report_usage(notes).await
     }
 }

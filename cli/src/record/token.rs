@@ -24,7 +24,7 @@ impl Record for PermanentToken {
             ("not_before", Field::time(self.not_before)),
             ("expires_at", Field::or_never(self.expires_at)),
             ("revoked_at", Field::time(self.revoked_at)),
-            ("last_used_at", Field::time(self.last_used_at)),
+            ("last_used_at", Field::or_never(self.last_used_at)),
             ("state", state),
             ("secret_version", Field::Number(self.secret_version.into())),
             ("previous_secret_expires_at", Field::time(self.previous_secret_expires_at)),

@@ -6,6 +6,7 @@ use tessera_shared::{
     clock::Timestamp,
     principal::{Principal, Proof},
     record,
+    usage::Usage,
 };
 
 use crate::{core::Core, tokens::State};
@@ -40,7 +41,11 @@ pub(super) fn principal(principal: Principal) -> v1::Principal {
     }
 }
 
-pub(super) fn token(core: &Core, token: record::PermanentToken) -> v1::PermanentToken {
+pub(super) fn token(
+    core: &Core,
+    token: record::PermanentToken,
+    usage: Usage,
+) -> v1::PermanentToken {
     let now = core.now();
     let state = match State::of(&token, now) {
         State::Active => v1::PermanentTokenState::Active,
@@ -63,11 +68,11 @@ pub(super) fn token(core: &Core, token: record::PermanentToken) -> v1::Permanent
         not_before: optional(token.not_before),
         expires_at: optional(token.expires_at),
         revoked_at: optional(token.revoked_at),
-        last_used_at: optional(token.last_used_at),
+        last_used_at: usage.last_used_at().map(timestamp),
         state: state.into(),
         secret_version: i32::try_from(token.secret_version).unwrap_or(i32::MAX),
         previous_secret_expires_at: optional(if overlap > now.millis() { overlap } else { 0 }),
-        reuse_detected_at: optional(token.reuse_detected_at),
+        reuse_detected_at: usage.reuse_detected_at().map(timestamp),
     }
 }
 

@@ -6,6 +6,7 @@ use tessera_proto::v1::{self, issuer_service_server::IssuerService};
 use tessera_shared::{
     examine::Question,
     id::{AccountId, UserId},
+    usage::Usage,
 };
 use tonic::{Extensions, Request, Response, Status, metadata::MetadataMap};
 
@@ -133,7 +134,7 @@ impl IssuerService for IssuerApi {
         };
         let created = self.0.create_token(&caller, wanted).await?;
         Ok(Response::new(v1::CreatePermanentTokenResponse {
-            permanent_token: Some(convert::token(&self.0, created.token)),
+            permanent_token: Some(convert::token(&self.0, created.token, Usage::default())),
             token: created.plain.expose().to_owned(),
         }))
     }
@@ -143,8 +144,9 @@ impl IssuerService for IssuerApi {
         request: Request<v1::GetPermanentTokenRequest>,
     ) -> Result<Response<v1::GetPermanentTokenResponse>, Status> {
         let (caller, message) = self.authenticated(request).await?;
-        let token = self.0.token(&caller, self.0.token_id(&caller, message.id)?).await?;
-        let permanent_token = Some(convert::token(&self.0, token));
+        let id = self.0.token_id(&caller, message.id)?;
+        let token = self.0.token(&caller, id).await?;
+        let permanent_token = Some(convert::token(&self.0, token, self.0.usage_of_one(id).await?));
         Ok(Response::new(v1::GetPermanentTokenResponse { permanent_token }))
     }
 
@@ -160,8 +162,10 @@ impl IssuerService for IssuerApi {
             id => fields::id::<AccountId>("account_id", id)?,
         };
         let (tokens, next) = self.0.list_tokens(&caller, account, &filter, page).await?;
+        let usage = self.0.usage_of(&tokens).await?;
+        let tokens = tokens.into_iter().zip(usage);
         Ok(Response::new(v1::ListPermanentTokensResponse {
-            permanent_tokens: tokens.into_iter().map(|t| convert::token(&self.0, t)).collect(),
+            permanent_tokens: tokens.map(|(t, usage)| convert::token(&self.0, t, usage)).collect(),
             next_page_token: convert::next_page_token(next),
         }))
     }
@@ -181,8 +185,9 @@ impl IssuerService for IssuerApi {
             expires_at: message.expires_at,
             mask: message.update_mask,
         };
+        let usage = self.0.usage_of_one(id).await?;
         let token = self.0.update_token(&caller, id, &change).await?;
-        let permanent_token = Some(convert::token(&self.0, token));
+        let permanent_token = Some(convert::token(&self.0, token, usage));
         Ok(Response::new(v1::UpdatePermanentTokenResponse { permanent_token }))
     }
 
@@ -192,9 +197,11 @@ impl IssuerService for IssuerApi {
     ) -> Result<Response<v1::RotatePermanentTokenResponse>, Status> {
         let (caller, message) = self.authenticated(request).await?;
         let id = self.0.token_id(&caller, message.id)?;
+        // First: what is done must not fail after it, and here take the new secret along.
+        let usage = self.0.usage_of_one(id).await?;
         let rotated = self.0.rotate_token(&caller, id, message.overlap).await?;
         Ok(Response::new(v1::RotatePermanentTokenResponse {
-            permanent_token: Some(convert::token(&self.0, rotated.token)),
+            permanent_token: Some(convert::token(&self.0, rotated.token, usage)),
             token: rotated.plain.expose().to_owned(),
         }))
     }
@@ -205,8 +212,9 @@ impl IssuerService for IssuerApi {
     ) -> Result<Response<v1::RevokePermanentTokenResponse>, Status> {
         let (caller, message) = self.authenticated(request).await?;
         let id = self.0.token_id(&caller, message.id)?;
+        let usage = self.0.usage_of_one(id).await?;
         let token = self.0.revoke_token(&caller, id).await?;
-        let permanent_token = Some(convert::token(&self.0, token));
+        let permanent_token = Some(convert::token(&self.0, token, usage));
         Ok(Response::new(v1::RevokePermanentTokenResponse { permanent_token }))
     }
 

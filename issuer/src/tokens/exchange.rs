@@ -33,7 +33,7 @@ impl Core {
         let user = user.map_err(|_| damaged_id())?;
         let user: Option<User> = records::load(&*self.store, user).await?;
         let user = user.ok_or(Failure::CredentialsInvalid)?;
-        let Verdict::Granted(principal) = self.examiner.examine(plain, question, now).await? else {
+        let Verdict::Granted(principal) = self.examine(plain, question).await? else {
             return Err(Failure::CredentialsInvalid);
         };
         let mut own_end = principal.expires_at.unwrap_or(Timestamp::NEVER);

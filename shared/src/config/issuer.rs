@@ -83,6 +83,8 @@ pub struct IssuerConfig {
     pub staleness_bound: Duration,
     /// How long requests in flight may take to end after SIGTERM.
     pub drain_timeout: Duration,
+    /// How often the use of tokens is reported and gathered.
+    pub usage_interval: Duration,
     /// What is logged, and how.
     pub log: LogConfig,
 }
@@ -139,6 +141,7 @@ impl IssuerConfig {
             password_concurrency: sources.integer(&settings::PASSWORD_CONCURRENCY)?,
             staleness_bound: sources.duration(&settings::STALENESS_BOUND)?,
             drain_timeout: sources.duration(&settings::DRAIN_TIMEOUT)?,
+            usage_interval: sources.duration(&settings::USAGE_INTERVAL)?,
             log: LogConfig::read(sources)?,
             dev: place.dev,
             store: place.store.url,

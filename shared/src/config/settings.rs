@@ -114,6 +114,9 @@ table! {
     REQUIRE_AUDIENCE: "require-audience" "BOOL", Kind::Switch, None,
         "Refuses a question that names no audience.";
 
+    USAGE_INTERVAL: "usage-interval" "DURATION", Kind::Duration(Duration::from_millis(100), Duration::from_secs(15)), Some("10s"),
+        "How often the use of permanent tokens is reported, and gathered for `last_used_at`.";
+
     DEV: "dev" "BOOL", Kind::Switch, None,
         "Allows what production must not have: plaintext beyond loopback, unsealed signing keys, a Redis that may lose writes.";
     LOG: "log" "FILTER", Kind::Plain, Some("info"),
@@ -153,8 +156,10 @@ static USERS: Section = Section {
 
 static REVOCATION: Section = Section { heading: "Revocation", settings: &[&STALENESS_BOUND] };
 
-static OPERATION: Section =
-    Section { heading: "Operation", settings: &[&CONFIG, &DEV, &LOG, &LOG_FORMAT, &DRAIN_TIMEOUT] };
+static OPERATION: Section = Section {
+    heading: "Operation",
+    settings: &[&CONFIG, &DEV, &LOG, &LOG_FORMAT, &DRAIN_TIMEOUT, &USAGE_INTERVAL],
+};
 
 /// What `tessera-issuer` takes.
 pub static ISSUER: &[&Section] = &[

@@ -47,6 +47,8 @@ pub struct VerifierConfig {
     pub token_prefix: String,
     /// How long requests in flight may take to end after SIGTERM.
     pub drain_timeout: Duration,
+    /// How often the use of tokens is reported.
+    pub usage_interval: Duration,
     /// What is logged, and how.
     pub log: LogConfig,
 }
@@ -87,6 +89,7 @@ impl VerifierConfig {
             require_audience: sources.switch(&settings::REQUIRE_AUDIENCE)?.unwrap_or(false),
             token_prefix: token_prefix(sources)?,
             drain_timeout: sources.duration(&settings::DRAIN_TIMEOUT)?,
+            usage_interval: sources.duration(&settings::USAGE_INTERVAL)?,
             log: LogConfig::read(sources)?,
             dev: place.dev,
             store: place.store.url,

@@ -5,11 +5,13 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 
 use super::{Question, Reason};
-use crate::{clock::Timestamp, principal::Principal, role::ScopeSet};
+use crate::{clock::Timestamp, id::TokenId, principal::Principal, role::ScopeSet};
 
 /// What the records say of one plain string: true for as long as none of them changes.
 #[derive(Clone, Debug)]
 pub struct Finding {
+    /// The permanent token that it is about, itself or by an access token exchanged for it.
+    pub token: Option<TokenId>,
     /// When this secret ceases to work, since a rotation replaced it; else
     /// [`Timestamp::NEVER`].
     pub replaced_at: Timestamp,
@@ -32,7 +34,7 @@ impl Finding {
     /// Why the token is refused at `now`, whatever is asked.
     pub fn refusal_at(&self, now: Timestamp) -> Option<Reason> {
         if now >= self.replaced_at {
-            return Some(Reason::Revoked);
+            return Some(self.token.map_or(Reason::Revoked, Reason::Replaced));
         }
         match &self.outcome {
             Ok(good) => good.refusal_at(now),

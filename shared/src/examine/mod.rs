@@ -17,6 +17,7 @@ use std::{net::IpAddr, sync::Arc};
 
 use crate::{
     clock::Timestamp,
+    id::TokenId,
     jwt,
     opaque::{Form, LONGEST_TOKEN, Opaque},
     principal::Principal,
@@ -36,6 +37,9 @@ pub enum Reason {
     NotYetValid,
     /// Ended on purpose.
     Revoked,
+    /// The same, and more: a rotation replaced this secret of the token, so that an
+    /// old copy is in somebody's hands.
+    Replaced(TokenId),
     /// The user or the account is disabled, or gone.
     PrincipalDisabled,
     /// Not for the service that asks.

@@ -36,7 +36,7 @@ pub(super) async fn examine(
     let token = records::load(store, presented.id.into()).await?;
     let claimed = Claimed::of(presented, token)?;
     if claimed.replaced_at <= now {
-        return Err(Reason::Revoked.into());
+        return Err(Reason::Replaced(presented.id).into());
     }
     let (account, user) = claimed.owner()?;
     let values = store.read(&[account.into(), user.into(), Key::Roles]).await?;
@@ -91,7 +91,7 @@ impl Claimed {
             Timestamp::from_millis(token.previous_expires_at)
         } else if token.retired.iter().any(|old| old == presented.hash.prefix()) {
             tracing::warn!(token.id, "a secret that a rotation replaced was presented");
-            return Err(Reason::Revoked);
+            return Err(Reason::Replaced(presented.id));
         } else {
             return Err(Reason::Unknown);
         };
@@ -108,24 +108,28 @@ impl Claimed {
         Ok((account, self.token.user.try_into().map_err(damaged)?))
     }
 
+    fn id(&self) -> Result<TokenId, StoreError> {
+        self.token.id.try_into().map_err(|_| StoreError::Damaged("a permanent token"))
+    }
+
     /// What these records say of the token.
     ///
     /// # Errors
     /// When the record can't be read.
     pub fn finding(self, owner: &Owner, catalogue: &Catalogue) -> Result<Finding, StoreError> {
         let replaced_at = self.replaced_at;
+        let token = Some(self.id()?);
         let outcome = match owner.enabled() {
             Some(user) => Ok(self.good(user, catalogue)?),
             None => Err(Reason::PrincipalDisabled),
         };
-        Ok(Finding { replaced_at, outcome })
+        Ok(Finding { token, replaced_at, outcome })
     }
 
     fn good(self, user: &User, catalogue: &Catalogue) -> Result<Good, StoreError> {
         let (account, owner) = self.owner()?;
+        let id = self.id()?;
         let token = self.token;
-        let id = TokenId::try_from(token.id);
-        let id = id.map_err(|_| StoreError::Damaged("a permanent token"))?;
         let role = catalogue.by_id(token.role);
         let expires_at = Timestamp::from_millis(token.expires_at);
         Ok(Good {

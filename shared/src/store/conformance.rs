@@ -14,6 +14,7 @@ mod garbage;
 mod indexes;
 mod places;
 mod records;
+mod usage;
 
 use std::{
     future::Future,
@@ -97,6 +98,14 @@ pub const CASES: &[Case] = cases![
     places::lowered_limit_changes_nothing_that_is_counted,
     garbage::garbage_goes_and_nothing_else,
     garbage::new_value_has_its_own_time_of_garbage,
+    usage::unused_tokens_have_no_usage,
+    usage::usage_is_merged_by_maximum,
+    usage::use_and_reuse_are_apart,
+    usage::usage_is_in_the_order_that_was_asked_for,
+    usage::concurrent_reports_and_merges_lose_nothing,
+    usage::usage_of_tokens_that_are_not_there_is_not_kept,
+    usage::usage_leaves_the_record_alone,
+    usage::forgotten_usage_is_gone,
 ];
 
 /// Tests all rules on `store`.

@@ -30,6 +30,7 @@ use async_trait::async_trait;
 use crate::{
     clock::Timestamp,
     id::{AccountId, SessionId, TokenId, UserId},
+    usage::Usage,
 };
 
 /// How many keys hold the revocations: see [`crate::revocation`].
@@ -96,7 +97,7 @@ pub enum StoreError {
     Damaged(&'static str),
 }
 
-/// What a verifier may do.
+/// What a verifier may do: read, and say which tokens it saw.
 #[async_trait]
 pub trait StoreReader: Send + Sync {
     /// The values under `keys`, in their order, in one round trip.
@@ -110,6 +111,14 @@ pub trait StoreReader: Send + Sync {
     ///
     /// A store that can't tell does nothing: then no view of it is ever proven.
     fn follow(&self, _changes: Arc<dyn Changes>, _interval: Duration) {}
+
+    /// Hands in uses of tokens, to be merged by maximum: at once, or by the next
+    /// [`StoreWriter::merge_reported`]. Durable when it returns, as far as there is room: a
+    /// store may drop the oldest reports when nobody merges them for long.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: report it again, which does no harm if it was done.
+    async fn report_usage(&self, notes: &[(TokenId, Usage)]) -> Result<(), StoreError>;
 }
 
 /// What an issuer may do besides.
@@ -192,6 +201,29 @@ pub trait StoreWriter: StoreReader {
     async fn beat(&self) -> Result<(), StoreError> {
         Ok(())
     }
+
+    /// Merges some of what was reported, of tokens that there are, and nothing of it
+    /// later than `now`; answers whether there may be more. Any number of issuers may
+    /// do so at the same time, and stop at any point. Stores that merge each report
+    /// at once do nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`]: what is not merged is kept.
+    async fn merge_reported(&self, _now: Timestamp) -> Result<bool, StoreError> {
+        Ok(false)
+    }
+
+    /// The merged usage of `tokens`, in their order; empty where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn usage(&self, tokens: &[TokenId]) -> Result<Vec<Usage>, StoreError>;
+
+    /// Forgets the usage of tokens that are gone; no change where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`].
+    async fn forget_usage(&self, tokens: &[TokenId]) -> Result<(), StoreError>;
 
     /// Forgets records past their `garbage_at`. Stores that do so by themselves do nothing.
     ///

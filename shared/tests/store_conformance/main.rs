@@ -12,3 +12,4 @@ mod embedded;
 mod follow;
 mod redis;
 mod server;
+mod usage;

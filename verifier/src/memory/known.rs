@@ -1,18 +1,25 @@
 //! What is held of one plain string: a finding, small, with its answer encoded.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU32, Ordering::Relaxed},
+};
 
 use ipnet::IpNet;
 use prost::Message as _;
 use tessera_shared::{
     clock::Timestamp,
     examine::{Finding, Good, Question, Reason, Terms, access::Revocable},
+    id::TokenId,
     opaque::TokenHash,
     role::ScopeSet,
+    usage::{GRAIN, UsageNotes},
 };
 
 use super::view::{Birth, Stripe};
 use crate::service::answer;
+
+const GRAIN_SECONDS: i64 = GRAIN.as_secs().cast_signed();
 
 /// A finding, and what it rests on.
 pub(crate) struct Known {
@@ -21,6 +28,10 @@ pub(crate) struct Known {
     stripes: [Stripe; 4],
     replaced_at: Timestamp,
     outcome: Result<Granted, Reason>,
+    /// The permanent token behind it; 0: none. An `Option` would take twice the room.
+    token: i64,
+    /// The last span of [`GRAIN`] in which a use was noted, counted from the epoch.
+    noted: AtomicU32,
 }
 
 /// A token that is good at its time, for some questions.
@@ -63,7 +74,14 @@ impl std::hash::Hash for Digest {
 
 impl Known {
     pub(super) fn refused(reason: Reason, birth: Birth, stripes: [Stripe; 4]) -> Self {
-        Self { birth, stripes, replaced_at: Timestamp::NEVER, outcome: Err(reason) }
+        Self {
+            birth,
+            stripes,
+            replaced_at: Timestamp::NEVER,
+            outcome: Err(reason),
+            token: 0,
+            noted: AtomicU32::new(0),
+        }
     }
 
     pub(super) fn found(
@@ -74,7 +92,14 @@ impl Known {
         share: impl FnOnce(Grant) -> Arc<Grant>,
     ) -> Self {
         let outcome = finding.outcome.map(|good| Granted::from_parts(good, revocable, share));
-        Self { birth, stripes, replaced_at: finding.replaced_at, outcome }
+        Self {
+            birth,
+            stripes,
+            replaced_at: finding.replaced_at,
+            outcome,
+            token: finding.token.map_or(0, TokenId::get),
+            noted: AtomicU32::new(0),
+        }
     }
 
     pub(super) const fn birth(&self) -> Birth {
@@ -104,7 +129,7 @@ impl Known {
     #[inline]
     pub(crate) fn at(&self, now: Timestamp) -> Result<&Granted, Reason> {
         if now >= self.replaced_at {
-            return Err(Reason::Revoked);
+            return Err(self.token().map_or(Reason::Revoked, Reason::Replaced));
         }
         let granted = self.outcome.as_ref().map_err(|reason| *reason)?;
         if now >= granted.expires_at {
@@ -114,6 +139,23 @@ impl Known {
             return Err(Reason::NotYetValid);
         }
         Ok(granted)
+    }
+
+    /// Notes that it was granted at `now`. Nearly always that is noted already.
+    #[inline]
+    pub(crate) fn note_use(&self, notes: &UsageNotes, now: Timestamp) {
+        let span = u32::try_from(now.seconds() / GRAIN_SECONDS).unwrap_or_default();
+        // A load alone leaves the cache line shared between the cores.
+        if self.noted.load(Relaxed) != span
+            && self.noted.swap(span, Relaxed) != span
+            && let Some(token) = self.token()
+        {
+            notes.note_use(token, now);
+        }
+    }
+
+    fn token(&self) -> Option<TokenId> {
+        TokenId::try_from(self.token).ok()
     }
 }
 

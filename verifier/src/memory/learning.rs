@@ -315,8 +315,9 @@ impl Memory {
             }
             Ok(claims) => {
                 let revocable = Revocable::from(&claims);
-                let outcome = Ok(access::good(claims));
-                let finding = Finding { replaced_at: Timestamp::NEVER, outcome };
+                let good = access::good(claims);
+                let token = good.principal.proof.token();
+                let finding = Finding { token, replaced_at: Timestamp::NEVER, outcome: Ok(good) };
                 let share = |grant| self.share(grant);
                 Known::found(finding, Some(revocable), birth, stripes, share)
             }

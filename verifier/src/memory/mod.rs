@@ -36,6 +36,7 @@ use tessera_shared::{
     examine::Reason,
     opaque::Opaque,
     store::{Changes, StoreError, StoreReader},
+    usage::UsageNotes,
 };
 
 pub(crate) use self::known::{Digest, Granted, Known};
@@ -85,6 +86,13 @@ pub(crate) struct Found {
 impl Found {
     fn of_form(reason: Reason, now: Timestamp) -> Self {
         Self { known: None, refusal: Some(reason), as_of: now }
+    }
+
+    /// Notes that it was granted at `now`.
+    pub(crate) fn note_use(&self, notes: &UsageNotes, now: Timestamp) {
+        if let Some(known) = &self.known {
+            known.note_use(notes, now);
+        }
     }
 
     /// What is granted, or why the token is refused, whatever is asked.

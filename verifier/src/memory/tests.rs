@@ -221,7 +221,8 @@ async fn time_is_asked_at_each_use() {
     assert_eq!(verdicts().await, [None, Some(Reason::NotYetValid), None]);
     world.clock.set(later);
     world.store.cut();
-    assert_eq!(verdicts().await, [Some(Reason::Expired), None, Some(Reason::Revoked)]);
+    let replaced = Reason::Replaced(9.try_into().unwrap());
+    assert_eq!(verdicts().await, [Some(Reason::Expired), None, Some(replaced)]);
 }
 
 #[tokio::test]

@@ -135,7 +135,7 @@ const fn denial_reason(reason: Reason) -> DenialReason {
         Reason::Unknown => DenialReason::Unknown,
         Reason::Expired => DenialReason::Expired,
         Reason::NotYetValid => DenialReason::NotYetValid,
-        Reason::Revoked => DenialReason::Revoked,
+        Reason::Revoked | Reason::Replaced(_) => DenialReason::Revoked,
         Reason::PrincipalDisabled => DenialReason::PrincipalDisabled,
         Reason::WrongAudience => DenialReason::WrongAudience,
         Reason::InsufficientScope => DenialReason::InsufficientScope,

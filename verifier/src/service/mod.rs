@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 
 use prost::{Message as _, bytes::Bytes};
 use tessera_proto::v1::{BatchVerifyRequest, VerifyRequest, verifier_service_server::SERVICE_NAME};
-use tessera_shared::{clock::Clock, examine};
+use tessera_shared::{clock::Clock, examine, usage::UsageNotes};
 use tonic::{Code, Status, server::NamedService};
 
 use self::{
@@ -43,6 +43,7 @@ pub(crate) struct Api {
     pub(crate) memory: Arc<Memory>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) require_audience: bool,
+    pub(crate) usage: Arc<UsageNotes>,
 }
 
 /// A question, with every limit checked.
@@ -105,13 +106,20 @@ impl Api {
     }
 
     fn answer<'a>(&self, question: &Question, found: &'a Found) -> Answer<'a> {
-        let granted = match found.verdict(self.clock.now()) {
+        let now = self.clock.now();
+        let granted = match found.verdict(now) {
             Ok(granted) => granted,
-            Err(reason) => return Answer::denied(reason, found.as_of),
+            Err(reason) => {
+                self.usage.note_refusal(reason, now);
+                return Answer::denied(reason, found.as_of);
+            }
         };
         match granted.refusal_of(&question.asked) {
             Some(reason) => Answer::denied(reason, found.as_of),
-            None => Answer::Granted(granted, found.as_of),
+            None => {
+                found.note_use(&self.usage, now);
+                Answer::Granted(granted, found.as_of)
+            }
         }
     }
 }

@@ -99,7 +99,9 @@ impl Api {
         let look = self.memory.look(self.clock.now());
         let known = self.quick_look(&look, message)?;
         let as_of = look.as_of(Duration::MAX)?;
-        Some(Answer::Granted(known.at(look.now()).ok()?, as_of).into_message())
+        let granted = known.at(look.now()).ok()?;
+        known.note_use(&self.usage, look.now());
+        Some(Answer::Granted(granted, as_of).into_message())
     }
 
     /// The answer to `BatchVerify`, if all its tokens are held and good for what is asked.
@@ -117,6 +119,7 @@ impl Api {
         let as_of = look.as_of(Duration::MAX)?;
         let granted: Result<Vec<_>, _> = known.iter().map(|known| known.at(look.now())).collect();
         let answers = granted.ok()?.into_iter().map(|granted| Answer::Granted(granted, as_of));
+        known.iter().for_each(|known| known.note_use(&self.usage, look.now()));
         Some(batch_message(answers.collect()))
     }
 

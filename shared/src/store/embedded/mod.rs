@@ -31,6 +31,7 @@ use super::{Changes, Index, Key, StoreError, StoreReader, StoreWriter, Swap};
 use crate::{
     clock::Timestamp,
     id::{AccountId, TokenId},
+    usage::Usage,
 };
 
 /// How long a write may take. A disk is slow at times, but not for ever.
@@ -119,6 +120,11 @@ impl StoreReader for EmbeddedStore {
         // What was held before is not told of.
         changes.all_changed();
     }
+
+    async fn report_usage(&self, notes: &[(TokenId, Usage)]) -> Result<(), StoreError> {
+        let notes = notes.to_vec();
+        self.write(move |tables| tables.merge_usage(&notes)).await
+    }
 }
 
 #[async_trait]
@@ -186,6 +192,15 @@ impl StoreWriter for EmbeddedStore {
         limit: usize,
     ) -> Result<Vec<i64>, StoreError> {
         self.view(|tables| tables.reserved(account, now, limit))
+    }
+
+    async fn usage(&self, tokens: &[TokenId]) -> Result<Vec<Usage>, StoreError> {
+        self.view(|tables| tables.usage(tokens))
+    }
+
+    async fn forget_usage(&self, tokens: &[TokenId]) -> Result<(), StoreError> {
+        let tokens = tokens.to_vec();
+        self.write(move |tables| tables.forget_usage(&tokens)).await
     }
 
     async fn collect_garbage(&self, now: Timestamp) -> Result<(), StoreError> {

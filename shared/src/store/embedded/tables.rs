@@ -1,7 +1,9 @@
-//! What is in the database: four tables, and what is done to them.
+//! What is in the database: five tables, and what is done to them.
 //!
 //! To change a layout, add a table and move the data at open; never give a table
 //! or a tag a new meaning, for files outlive programs.
+
+mod usage;
 
 use std::ops::RangeInclusive;
 
@@ -131,6 +133,7 @@ pub(super) struct Writing<'a> {
     garbage: Table<'a, (i64, &'static [u8]), ()>,
     indexes: Table<'a, (u8, i64, i64), ()>,
     live: Table<'a, (i64, i64), i64>,
+    usage: Table<'a, i64, (u32, u32)>,
     pub(super) changed: bool,
 }
 
@@ -141,6 +144,7 @@ impl<'a> Writing<'a> {
             garbage: transaction.open_table(GARBAGE)?,
             indexes: transaction.open_table(INDEXES)?,
             live: transaction.open_table(LIVE)?,
+            usage: transaction.open_table(usage::USAGE)?,
             changed: false,
         })
     }

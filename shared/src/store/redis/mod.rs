@@ -1,6 +1,7 @@
 //! The store on a Redis or Valkey server.
 //!
-//! Records are strings, indexes and live counts are sorted sets: see `names`.
+//! Records are strings, indexes and live counts are sorted sets: see `names`. The use
+//! of tokens comes in over a stream, and is kept in hashes: see `usage`.
 //! What must be atomic is a script of one key (`scripts`), which a cluster
 //! accepts too. One connection carries all calls (`link`); it is replaced
 //! behind the callers' backs, and while there is none a call fails at once.
@@ -11,6 +12,7 @@ mod names;
 mod scripts;
 mod settings;
 mod transport;
+mod usage;
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -25,6 +27,7 @@ use super::{Changes, Index, Key, StoreError, StoreReader, StoreWriter, Swap};
 use crate::{
     clock::Timestamp,
     id::{AccountId, TokenId},
+    usage::Usage,
 };
 
 /// A store on one Redis server. Share it in an `Arc`.
@@ -79,6 +82,10 @@ impl StoreReader for RedisStore {
 
     fn follow(&self, changes: Arc<dyn Changes>, interval: Duration) {
         self.links.follow(Follower { changes, interval });
+    }
+
+    async fn report_usage(&self, notes: &[(TokenId, Usage)]) -> Result<(), StoreError> {
+        self.add_report(notes).await
     }
 }
 
@@ -163,6 +170,18 @@ impl StoreWriter for RedisStore {
 
     async fn beat(&self) -> Result<(), StoreError> {
         self.links.query(cmd("INCR").arg(self.names.heartbeat())).await
+    }
+
+    async fn merge_reported(&self, now: Timestamp) -> Result<bool, StoreError> {
+        self.merge_page(now).await
+    }
+
+    async fn usage(&self, tokens: &[TokenId]) -> Result<Vec<Usage>, StoreError> {
+        self.usage_of(tokens).await
+    }
+
+    async fn forget_usage(&self, tokens: &[TokenId]) -> Result<(), StoreError> {
+        self.remove_usage(tokens).await
     }
 }
 

@@ -3,9 +3,12 @@
 //! whatever keys it may read. A Redis ACL is written in these names: they are public API.
 
 use crate::{
-    id::AccountId,
+    id::{AccountId, TokenId},
     store::{Index, Key},
 };
+
+/// For ever: another number would lose what is there.
+const USAGE_BUCKETS: i64 = 32_768;
 
 /// Names under one prefix, so that installations can share a server.
 pub(super) struct Names {
@@ -68,6 +71,20 @@ impl Names {
             Index::SessionsOf(user) => format!("{prefix}is:{user}"),
             Index::TokensOf(account) => format!("{prefix}it:{account}"),
         }
+    }
+
+    /// The stream of what was reported of the use of tokens.
+    pub(super) fn reported(&self) -> String {
+        format!("{}use", self.prefix)
+    }
+
+    /// The hash that holds the usage of a token, and its field there. There are so
+    /// many hashes that each stays small enough for Redis to keep it packed
+    /// (`hash-max-listpack-entries`, 512 by default) up to some ten million tokens.
+    pub(super) fn usage(&self, token: TokenId) -> (String, i64) {
+        // The low bits of an id are random.
+        let bucket = token.get() % USAGE_BUCKETS;
+        (format!("{}lu:{bucket}", self.prefix), token.get() / USAGE_BUCKETS)
     }
 
     /// The sorted set of an account's live tokens; the score is when a token

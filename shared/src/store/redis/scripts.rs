@@ -35,6 +35,27 @@ return 1
     || digest(&RESERVE),
 );
 
+/// Arguments: field, last used, last reused; and so on. Times are in seconds, 0 for
+/// never. A value is the first, and the second after a space unless it is 0: most
+/// are then one number, which Redis keeps in few bytes.
+pub(super) static MERGE_USAGE: Script = Script::new(
+    r"
+for i = 1, #ARGV, 3 do
+  local used, reused = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
+  local old = redis.call('HGET', KEYS[1], ARGV[i])
+  if old then
+    local old_used, old_reused = string.match(old, '^(%d+) ?(%d*)$')
+    used = math.max(used, tonumber(old_used) or 0)
+    reused = math.max(reused, tonumber(old_reused) or 0)
+  end
+  local new = tostring(used)
+  if reused > 0 then new = new .. ' ' .. reused end
+  if new ~= old then redis.call('HSET', KEYS[1], ARGV[i], new) end
+end
+",
+    || digest(&MERGE_USAGE),
+);
+
 /// A script, known to a server by its digest once it has seen it.
 pub(super) struct Script {
     source: &'static str,
