@@ -100,6 +100,19 @@ impl Options {
         Duration::from_secs_f64(self.warm_up)
     }
 
+    /// With a verifier's cache that holds `tokens` for sure, unless the command line says
+    /// how large it is.
+    fn with_room_for(mut self, tokens: usize) -> Self {
+        let usual = 256 * 1024 * 1024;
+        let wanted = tokens * 600;
+        if wanted > usual
+            && !self.verifier_flag.iter().any(|flag| flag.starts_with("--cache-bytes"))
+        {
+            self.verifier_flag.push(format!("--cache-bytes={wanted}"));
+        }
+        self
+    }
+
     fn program(&self, name: &str) -> PathBuf {
         let own = std::env::current_exe().expect("a path of this program");
         let beside = own.parent().unwrap_or(Path::new("."));

@@ -62,6 +62,7 @@ async fn average(redis: &mut redis::aio::MultiplexedConnection, kind: &str, acco
 }
 
 pub(super) async fn verifier_memory(options: Options) -> Vec<Row> {
+    let options = options.clone().with_room_for(options.tokens.unwrap_or(USUAL));
     let system = System::start(&options, false).await;
     let store = system.store();
     let count = options.tokens.unwrap_or(USUAL);

@@ -23,12 +23,14 @@ enum Verifier {
 }
 
 pub(super) async fn permanent_cached(options: Options) -> Vec<Row> {
+    let options = options.clone().with_room_for(options.tokens.unwrap_or(1000));
     let (system, tokens) = permanent(&options, 1000).await;
     let push = Push::new(&options, Bodies::verify(&tokens));
     rows_of("permanent-cached", &pairs(&options, &system, &push, &tokens[0], Verifier::Warm).await)
 }
 
 pub(super) async fn permanent_cached_1m(options: Options) -> Vec<Row> {
+    let options = options.clone().with_room_for(options.tokens.unwrap_or(1_000_000));
     let (system, tokens) = permanent(&options, 1_000_000).await;
     let push = Push::new(&options, Bodies::verify(&tokens));
     let pairs = pairs(&options, &system, &push, &tokens[0], Verifier::Warm).await;
