@@ -132,6 +132,10 @@ impl Links {
 
     async fn link(&self) -> Result<Arc<Link>, Failure> {
         self.start();
+        // Nearly always; there is no need to wait for a change then.
+        if let Status::Up(link) = &*self.status.borrow() {
+            return Ok(link.clone());
+        }
         let mut changes = self.status.subscribe();
         let status = changes
             .wait_for(|status| !matches!(status, Status::Connecting))
