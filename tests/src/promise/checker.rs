@@ -22,7 +22,7 @@ use super::{
 };
 
 /// For clocks that are read in milliseconds, and set right while the test runs.
-const SLOP_MILLIS: i64 = 10;
+pub(super) const SLOP_MILLIS: i64 = 10;
 
 /// The rules of the promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -35,6 +35,10 @@ impl World {
     async fn change_on(self: Arc<Self>, number: u64, mut over: watch::Receiver<bool>) {
         let mut dice = Dice::new(self.plan.seed, 100 + number);
         while faults::pause(dice.millis(5..=60), &mut over).await {
+            // Each leaves a key that lives as long as an access token: a few in a run.
+            if dice.below(1_000) < 4 {
+                self.rotate_key().await;
+            }
             // In hundredths, and more made than ended.
             match dice.below(100) {
                 0..30 => self.make(&mut dice).await,

@@ -90,7 +90,9 @@ impl World {
                 (1, one) => format!("the network of verifier {}", one - 1),
                 _ => "the whole network".to_owned(),
             };
-            let weather = Weather::any(&mut dice);
+            // Not every service has a connection that tracks, at every moment.
+            let tracks = hit.iter().any(|proxy| proxy.count(Which::Tracking) > 0);
+            let weather = Weather::any(&mut dice, tracks);
             let fault = self.begin(format_args!("{whose}: {weather}"));
             hit.iter().for_each(|proxy| weather.begin(proxy));
             pause(self.a_fault(&mut dice, weather.longest()), &mut over).await;
@@ -105,7 +107,7 @@ impl World {
 
     /// Long enough, mostly, for what was lost to come back.
     fn calm(&self, dice: &mut Dice) -> Duration {
-        dice.millis(200..=2_500)
+        dice.millis(300..=3_500)
     }
 
     /// Up to so many times the bound.
@@ -126,8 +128,8 @@ enum Weather {
 }
 
 impl Weather {
-    fn any(dice: &mut Dice) -> Self {
-        let which = if dice.chance(60) { Which::Tracking } else { Which::All };
+    fn any(dice: &mut Dice, tracks: bool) -> Self {
+        let which = if dice.chance(60) && tracks { Which::Tracking } else { Which::All };
         match dice.below(100) {
             0..20 => Self::Delay(Towards::Client, dice.millis(50..=3_000)),
             20..25 => Self::Delay(Towards::Server, dice.millis(50..=3_000)),

@@ -1,6 +1,6 @@
 //! The programs, and the network between them.
 
-use std::{path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use tempfile::TempDir;
 use tokio::sync::Mutex;
@@ -47,10 +47,12 @@ impl Stage {
         let bound = format!("--staleness-bound={}ms", plan.bound.as_millis());
         // What the run leaves alive counts as well.
         let many = "--tokens-per-account=100000".to_owned();
+        let soon = plan.bound + Duration::from_millis(1_500);
+        let soon = format!("--key-publication-delay={}ms", soon.as_millis());
         let (issuer, path) = (Place::free(), dir.path().to_owned());
         let mut stage = match plan.backend {
-            Backend::Embedded => Self::embedded(issuer, vec![bound, many], path),
-            Backend::Redis => Self::over_redis(issuer, bound, many, path).await,
+            Backend::Embedded => Self::embedded(issuer, vec![bound, many, soon], path),
+            Backend::Redis => Self::over_redis(issuer, bound, vec![many, soon], path).await,
         };
         stage.dir = Some(dir);
         let places = std::iter::once(issuer).chain(stage.verifiers.iter().copied());
@@ -73,11 +75,12 @@ impl Stage {
         Self::new(issuer, vec![verifier], Machines { services, redis: None }, Vec::new())
     }
 
-    async fn over_redis(issuer: Place, bound: String, many: String, dir: PathBuf) -> Self {
+    async fn over_redis(issuer: Place, bound: String, more: Vec<String>, dir: PathBuf) -> Self {
         let redis = Redis::start().await;
         let verifiers: Vec<_> = (0..VERIFIERS).map(|_| Place::free()).collect();
         let proxy = Proxy::start(redis.address()).await;
-        let (url, flags) = (redis.url_at(proxy.address()), vec![bound.clone(), many]);
+        let url = redis.url_at(proxy.address());
+        let flags = [vec![bound.clone()], more].concat();
         let mut proxies = vec![proxy];
         let folder = dir.clone();
         let start = move || service::issuer(&url, issuer, &flags, &folder);

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use super::super::history::{Act, Answer, History, Outcome, Said};
+use super::super::{
+    checker::SLOP_MILLIS,
+    history::{Act, Answer, History, Outcome, Said},
+};
 
 /// Counts of a run.
 #[derive(Clone, Debug, Default)]
@@ -10,6 +13,10 @@ pub struct Tally {
     operations: BTreeMap<&'static str, Operations>,
     granted: BTreeMap<usize, usize>,
     granted_fresh: usize,
+    /// From a view of before the question.
+    granted_from_memory: usize,
+    /// In milliseconds before the question.
+    oldest_view: i64,
     denied: BTreeMap<&'static str, usize>,
     failed: BTreeMap<String, usize>,
     faults: BTreeMap<String, usize>,
@@ -55,7 +62,10 @@ impl Tally {
 
     fn count(&mut self, answer: &Answer) {
         match &answer.said {
-            Said::Granted { .. } => {
+            Said::Granted { as_of, .. } => {
+                let age = answer.start.wall - as_of;
+                self.granted_from_memory += usize::from(age > SLOP_MILLIS);
+                self.oldest_view = self.oldest_view.max(age);
                 *self.granted.entry(answer.verifier).or_default() += 1;
                 let is_fresh = answer.max_staleness.is_some_and(|span| span.is_zero());
                 self.granted_fresh += usize::from(is_fresh);
@@ -112,6 +122,8 @@ impl fmt::Display for Tally {
         let granted: usize = self.granted.values().sum();
         writeln!(f, "granted: {granted}, by verifier {:?}", self.granted.values())?;
         writeln!(f, "  of them from a forced read: {}", self.granted_fresh)?;
+        let (remembered, oldest) = (self.granted_from_memory, self.oldest_view);
+        writeln!(f, "  of them as of before the question: {remembered}, at most {oldest} ms")?;
         writeln!(f, "denied: {}", self.denied.values().sum::<usize>())?;
         for (reason, count) in &self.denied {
             writeln!(f, "  {}: {count}", reason.trim_start_matches("DENIAL_REASON_"))?;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 use prost_types::Timestamp as ProtoTimestamp;
 use ring::rand::SystemRandom;
 use tessera_proto::v1::{
-    CreatePermanentTokenRequest, ExchangeTokenRequest, LoginRequest, WhoAmIRequest,
+    CreatePermanentTokenRequest, ExchangeTokenRequest, LoginRequest, RotateSigningKeyRequest,
+    WhoAmIRequest,
 };
 use tessera_shared::{clock::Timestamp, id::TokenId, opaque::Opaque};
 use tokio::sync::Mutex;
@@ -56,6 +57,15 @@ impl World {
         let presented = Held { number: 0, plain, what: What::Permanent(token) };
         let made = exchange(&self.recorder, &self.population.channel, &presented).await;
         made.into_iter().for_each(|held| self.population.add(held));
+    }
+
+    /// A new signing key, which ends nothing: with it and without it, no access token
+    /// may ever be denied for its signature.
+    pub(super) async fn rotate_key(&self) {
+        let note = self.recorder.fault("the signing key is rotated (which is no fault)".to_owned());
+        let mut admin = self.administration();
+        timed(&self.recorder, admin.rotate_signing_key(RotateSigningKeyRequest::default())).await;
+        self.recorder.fault_over(note);
     }
 
     /// A string of the right form that nobody issued.
