@@ -1,6 +1,6 @@
 //! Who calls: the credentials in metadata, examined as the verifier would.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use tessera_shared::{
     clock::Timestamp,
@@ -19,6 +19,8 @@ use crate::{core::Core, failure::Failure};
 #[derive(Debug)]
 pub(crate) struct Caller {
     pub(crate) principal: Principal,
+    /// The other end of the connection, if it is known.
+    pub(crate) address: Option<IpAddr>,
     /// When the permanent token behind the call ends; `None`: never, or a session.
     ends_at: Option<Timestamp>,
 }
@@ -97,7 +99,7 @@ impl Core {
                 (token.expires_at != 0).then(|| Timestamp::from_millis(token.expires_at))
             }
         };
-        Ok(Caller { principal: *principal, ends_at })
+        Ok(Caller { principal: *principal, address: question.client_address, ends_at })
     }
 }
 

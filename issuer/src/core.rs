@@ -14,7 +14,7 @@ use tessera_shared::{
     usage::UsageNotes,
 };
 
-use crate::{failure::Failure, keys::Keys};
+use crate::{failure::Failure, keys::Keys, throttle::Throttle};
 
 /// An access token made from a read just before a revocation may come to life this
 /// long after it: the longest that a call may take, and some skew between clocks.
@@ -39,6 +39,7 @@ pub(crate) struct Core {
     pub(crate) opaque: Opaque,
     pub(crate) examiner: Examiner,
     pub(crate) passwords: PasswordHasher,
+    pub(crate) throttle: Throttle,
     pub(crate) catalogue: Catalogue,
     pub(crate) policy: Policy,
     pub(crate) keys: Keys,

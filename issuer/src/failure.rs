@@ -3,6 +3,8 @@
 //! To add a reason: document it in `error_reason.proto`, add it here, and the
 //! compiler names what is left to do.
 
+use std::time::Duration;
+
 use tessera_proto::v1::ErrorReason;
 use tessera_shared::{
     id::NoRandomness,
@@ -66,6 +68,8 @@ pub(crate) enum Failure {
     StoreUnavailable(#[source] StoreError),
     #[error("too many password checks under way; retry later")]
     TooManyLogins,
+    #[error("too many failed logins with this username; retry in {} s", .0.as_secs() + 1)]
+    LoginThrottled(Duration),
     #[error("the service is starting; retry")]
     NotReady,
     #[error("an internal fault; it is in the log")]
@@ -100,6 +104,7 @@ impl Failure {
             Self::Conflict => (Code::Aborted, ErrorReason::Conflict),
             Self::StoreUnavailable(_) => (Code::Unavailable, ErrorReason::StoreUnavailable),
             Self::TooManyLogins => (Code::ResourceExhausted, ErrorReason::TooManyLogins),
+            Self::LoginThrottled(_) => (Code::ResourceExhausted, ErrorReason::LoginThrottled),
             Self::NotReady => (Code::Unavailable, ErrorReason::NotReady),
             Self::Internal(_) => (Code::Internal, ErrorReason::Internal),
         }
@@ -125,6 +130,9 @@ impl From<Failure> for Status {
             for violation in violations {
                 details.add_bad_request_violation(violation.field, violation.description.as_str());
             }
+        }
+        if let Failure::LoginThrottled(wait) = &failure {
+            details.set_retry_info(Some(*wait));
         }
         let message = match &failure {
             Failure::InvalidFields(violations) => violations

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `core` | what every call needs, and the rules of the installation |
 //! | `caller`, `fields`, `failure` | who calls, what they ask, how a call fails |
-//! | `login`, `passwords`, `sessions`, `tokens`, `admin` | the domain |
+//! | `login`, `throttle`, `passwords`, `sessions`, `tokens`, `admin` | the domain |
 //! | `service`, `http` | the gRPC and HTTP faces |
 //! | `keys`, `encryption` | the signing keys, and what they are sealed with |
 //! | `bootstrap`, `sweep` | the first start, the clean-up |
@@ -28,6 +28,7 @@ mod passwords;
 mod service;
 mod sessions;
 mod sweep;
+mod throttle;
 mod tokens;
 mod usage;
 
@@ -66,6 +67,7 @@ use crate::{
     core::{Core, Policy},
     keys::{KeyRules, Keys},
     service::{admin::AdminApi, issuer::IssuerApi},
+    throttle::{Limits, Throttle},
 };
 
 const RETRY: Duration = Duration::from_secs(1);
@@ -241,6 +243,11 @@ async fn core(config: &IssuerConfig, store: Arc<dyn StoreWriter>) -> Result<Core
         rng,
         opaque,
         passwords,
+        throttle: Throttle::new(Limits {
+            failures: config.login_failures,
+            failures_per_user: config.login_failures_per_user,
+            window: config.login_failure_window,
+        }),
         catalogue: catalogue(config)?,
         policy: Policy {
             tokens_per_account: config.tokens_per_account,

@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::{future::Future, net::IpAddr};
+
 use tessera_shared::{
     id::UserId,
     password::LONGEST_PASSWORD,
@@ -31,8 +33,31 @@ impl Core {
         let fits = (1..=LONGEST_PASSWORD).contains(&password.len());
         fields.require(fits, "password", "1 to 1024 bytes");
         fields.check()?;
-        let proven = self.prove(&name, password).await?;
-        self.open(&proven, client).await
+        self.throttled(&name, client.address, async {
+            let proven = self.prove(&name, password).await?;
+            self.open(&proven, client).await
+        })
+        .await
+    }
+
+    /// Runs `guess`, which looks at a password for `name`, unless too many were wrong. It
+    /// ends as a failed login with [`Failure::LoginFailed`] alone, or is cut off: who hangs
+    /// up did not ask for nothing.
+    pub(crate) async fn throttled<T>(
+        &self,
+        name: &str,
+        address: Option<IpAddr>,
+        guess: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let attempt = self.throttle.begin(name, address, self.now());
+        let attempt = attempt.map_err(Failure::LoginThrottled)?;
+        let ended = guess.await;
+        match &ended {
+            Ok(_) => self.throttle.succeeded(attempt),
+            Err(Failure::LoginFailed) => {}
+            Err(_) => self.throttle.unanswered(&attempt),
+        }
+        ended
     }
 
     /// The user of this name, if this is the password.

@@ -64,15 +64,26 @@ impl Core {
         );
         let new = fields.take(fields::new_password("new_password", new, min)).unwrap_or_default();
         fields.check()?;
-        let old = self.known(id).await?.ok_or(Failure::CredentialsInvalid)?.password;
-        if self.passwords.check(current, Some(&old.hash)).await? {
+        let known = self.known(id).await?.ok_or(Failure::CredentialsInvalid)?;
+        let old = known.password;
+        // Who has a session only, and not the password, may guess no more than at a login.
+        let guess = self.throttled(&known.user.username, caller.address, async {
+            if self.passwords.check(current, Some(&old.hash)).await? {
+                return Ok(true);
+            }
+            let is_set = self.passwords.check(&new, Some(&old.hash)).await?;
+            if is_set { Ok(false) } else { Err(Failure::LoginFailed) }
+        });
+        let is_current = guess.await.map_err(|failure| match failure {
+            Failure::LoginFailed => Failure::field("current_password", "not the user's password"),
+            other => other,
+        })?;
+        if is_current {
             let password = self.new_password(id, &new).await?;
             // Of two who know the old password one wins; the other's has ceased to be it.
             if self.swap_password(id, &old, &password).await? == Swap::Conflict {
                 return Err(Failure::Conflict);
             }
-        } else if !self.passwords.check(&new, Some(&old.hash)).await? {
-            return Err(Failure::field("current_password", "not the user's password"));
         }
         // Else the new one is there already: a try before this one ended half-way.
         self.end_what_was_before(id, Some(own)).await

@@ -32,6 +32,7 @@ use crate::{
     failure::Failure,
     keys::{KeyRules, Keys},
     sessions::{Client, Pair},
+    throttle::{Limits, Throttle},
 };
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -264,6 +265,11 @@ fn core(store: &Arc<Mortal>, clock: &Arc<ManualClock>, rules: KeyRules) -> Arc<C
         store: store.clone(),
         clock: clock.clone(),
         passwords: PasswordHasher::new(2, rng.clone()).unwrap(),
+        throttle: Throttle::new(Limits {
+            failures: 20,
+            failures_per_user: 100,
+            window: Duration::from_mins(10),
+        }),
         rng,
         opaque,
         catalogue: Catalogue::standard().unwrap(),

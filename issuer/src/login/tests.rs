@@ -1,5 +1,7 @@
 //! A login holds against what happens to the user in the middle of it.
 
+use std::time::Duration;
+
 use tessera_shared::{
     id::{AccountId, UserId},
     store::{Index, Key, records},
@@ -8,6 +10,7 @@ use tessera_shared::{
 use crate::{
     admin::NewUser,
     failure::Failure,
+    sessions::Client,
     testing::{Issuer, PASSWORD, client},
 };
 
@@ -97,4 +100,70 @@ async fn a_user_with_no_password_is_nobody() {
     let admin = issuer.admin().await;
     issuer.core.set_user_password(&admin, id, NEW_PASSWORD).await.unwrap();
     assert!(issuer.login_with("anna", NEW_PASSWORD).await.is_ok());
+}
+
+/// Twenty wrong passwords in ten minutes, as the test issuer has it.
+async fn fail_all(issuer: &Issuer, username: &str) {
+    for _ in 0..20 {
+        let failed = issuer.login_with(username, "a password that is wrong").await;
+        assert!(matches!(failed, Err(Failure::LoginFailed)));
+    }
+}
+
+fn wait_of<T>(refused: Result<T, Failure>) -> Duration {
+    match refused {
+        Err(Failure::LoginThrottled(wait)) => wait,
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("not refused"),
+    }
+}
+
+#[tokio::test]
+async fn who_failed_too_often_waits_though_the_password_is_right_at_last() {
+    let issuer = Issuer::start().await;
+    anna(&issuer).await;
+    fail_all(&issuer, "ANNA").await;
+    let wait = wait_of(issuer.login("anna").await);
+    assert_eq!(wait, Duration::from_secs(30));
+    assert!(issuer.login("admin").await.is_ok(), "another user");
+    let address = Some("192.0.2.1".parse().unwrap());
+    let elsewhere = Client { address, user_agent: String::new() };
+    assert!(issuer.core.login("anna", PASSWORD, elsewhere).await.is_ok(), "another network");
+    issuer.advance(wait - Duration::from_millis(1));
+    wait_of(issuer.login("anna").await);
+    issuer.advance(Duration::from_millis(1));
+    assert!(issuer.login("anna").await.is_ok());
+    assert!(issuer.login("anna").await.is_ok(), "what succeeds is not counted");
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_has_is_throttled_like_any() {
+    let issuer = Issuer::start().await;
+    fail_all(&issuer, "nobody").await;
+    assert_eq!(wait_of(issuer.login("nobody").await), Duration::from_secs(30));
+}
+
+#[tokio::test]
+async fn an_outage_is_no_failed_login() {
+    let issuer = Issuer::start().await;
+    issuer.store.die_after(0);
+    for _ in 0..30 {
+        let outage = issuer.login("admin").await;
+        assert!(matches!(outage, Err(Failure::StoreUnavailable(_))));
+    }
+    issuer.store.live();
+    assert!(issuer.login("admin").await.is_ok());
+}
+
+#[tokio::test]
+async fn a_session_guesses_the_password_no_more_often_than_a_login() {
+    let issuer = Issuer::start().await;
+    let admin = issuer.admin().await;
+    let change = |current| issuer.core.change_password(&admin, current, NEW_PASSWORD);
+    for _ in 0..20 {
+        let wrong = change("a password that is wrong").await;
+        assert!(matches!(wrong, Err(Failure::InvalidFields(_))));
+    }
+    wait_of(change(PASSWORD).await);
+    wait_of(issuer.login("admin").await);
 }

@@ -79,6 +79,12 @@ pub struct IssuerConfig {
     pub password_min_length: usize,
     /// How many passwords are hashed at a time.
     pub password_concurrency: usize,
+    /// How many logins with one name may fail from one network within the window.
+    pub login_failures: u32,
+    /// The same, from all networks together that never logged in with it.
+    pub login_failures_per_user: u32,
+    /// The time in which failed logins are forgiven.
+    pub login_failure_window: Duration,
     /// How long after a revocation the last verifier denies.
     pub staleness_bound: Duration,
     /// How long requests in flight may take to end after SIGTERM.
@@ -139,6 +145,9 @@ impl IssuerConfig {
             admin_password: admin_password(sources, password_min_length)?,
             password_min_length,
             password_concurrency: sources.integer(&settings::PASSWORD_CONCURRENCY)?,
+            login_failures: sources.integer(&settings::LOGIN_FAILURES)?,
+            login_failures_per_user: sources.integer(&settings::LOGIN_FAILURES_PER_USER)?,
+            login_failure_window: sources.duration(&settings::LOGIN_FAILURE_WINDOW)?,
             staleness_bound: sources.duration(&settings::STALENESS_BOUND)?,
             drain_timeout: sources.duration(&settings::DRAIN_TIMEOUT)?,
             usage_interval: sources.duration(&settings::USAGE_INTERVAL)?,

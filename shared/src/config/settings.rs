@@ -104,6 +104,12 @@ table! {
         "How many characters a password has at least.";
     PASSWORD_CONCURRENCY: "password-concurrency" "N", Kind::Integer(1, 1024), Some("2"),
         "How many passwords are hashed at a time; each takes a core and tens of megabytes.";
+    LOGIN_FAILURES: "login-failures" "N", Kind::Integer(1, 10_000), Some("20"),
+        "How many logins with one username may fail from one network (/24 of IPv4, /64 of IPv6) within --login-failure-window, those under way included, before it must wait.";
+    LOGIN_FAILURES_PER_USER: "login-failures-per-user" "N", Kind::Integer(1, 10_000), Some("100"),
+        "The same for all networks together that never logged in with the username.";
+    LOGIN_FAILURE_WINDOW: "login-failure-window" "DURATION", Kind::Duration(MINUTE, DAY), Some("15m"),
+        "The time in which that many failed logins are forgiven, one after the other.";
 
     STALENESS_BOUND: "staleness-bound" "DURATION", Kind::Duration(Duration::from_millis(100), Duration::from_secs(60)), Some("2s"),
         "How long after a revocation the last verifier denies, whatever fails. The same for issuer and verifier.";
@@ -151,7 +157,15 @@ static TOKENS: Section = Section {
 
 static USERS: Section = Section {
     heading: "Users",
-    settings: &[&ADMIN_USERNAME, &ADMIN_PASSWORD, &PASSWORD_MIN_LENGTH, &PASSWORD_CONCURRENCY],
+    settings: &[
+        &ADMIN_USERNAME,
+        &ADMIN_PASSWORD,
+        &PASSWORD_MIN_LENGTH,
+        &PASSWORD_CONCURRENCY,
+        &LOGIN_FAILURES,
+        &LOGIN_FAILURES_PER_USER,
+        &LOGIN_FAILURE_WINDOW,
+    ],
 };
 
 static REVOCATION: Section = Section { heading: "Revocation", settings: &[&STALENESS_BOUND] };
