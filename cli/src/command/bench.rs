@@ -168,7 +168,7 @@ fn describe(args: &BenchArgs, tokens: usize) -> String {
         batch => format!(" of {batch} tokens each"),
     };
     format!(
-        "{rate}{each} for {:?}, over {} connections with up to {} in flight on each; {tokens} tokens",
+        "{rate}{each} for {:?}, over {} connections with up to {} in flight on each; tokens: {tokens}",
         args.duration, args.connections, args.concurrency
     )
 }

@@ -44,9 +44,9 @@ impl Progress {
             micros(tally.latency_at(0.99)),
             tally.denials(),
         );
-        self.bar.set_message(message);
         let elapsed = now.duration_since(self.started).as_millis();
         self.bar.set_position(u64::try_from(elapsed).unwrap_or(u64::MAX));
+        self.bar.set_message(message);
     }
 
     /// Takes the line away.

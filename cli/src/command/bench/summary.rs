@@ -46,7 +46,7 @@ impl Summary {
             ("p50_us", at(0.50)),
             ("p90_us", at(0.90)),
             ("p99_us", at(0.99)),
-            ("p99_9_us", at(0.999)),
+            ("p999_us", at(0.999)),
             ("max_us", at(1.0)),
             ("mean_us", Field::Number(micros(self.tally.mean_latency()))),
         ]))
