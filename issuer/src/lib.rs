@@ -154,7 +154,7 @@ pub async fn run(
     let grpc =
         tessera_serve::grpc(router, listeners.grpc, until(stopped.clone()), config.drain_timeout);
     let app = http::app(core.clone(), &config.issuer_url);
-    let http = tessera_serve::http(app, listeners.http, until(stopped));
+    let http = tessera_serve::http(app, listeners.http, config.tls.as_ref(), until(stopped));
     let serving = async { tokio::join!(end, grpc, http) };
     let interval = config.usage_interval;
     let (_, served, answered) =

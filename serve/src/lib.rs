@@ -1,10 +1,11 @@
 //! How Tessera's services listen: limits, TLS, health, reflection, and a drain
 //! that ends. Issuer and verifier never depend on each other; both stand on this.
 
+mod https;
 pub mod tls;
 pub mod well_known;
 
-use std::{future::Future, io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{future::Future, io, net::SocketAddr, path::PathBuf, pin::Pin, time::Duration};
 
 use tessera_shared::config::{TlsFiles, USAGE};
 use tokio::{net::TcpListener, sync::oneshot};
@@ -15,6 +16,8 @@ use tonic::{
     transport::{Identity, Server, ServerTlsConfig, server::Router},
 };
 use tonic_health::{ServingStatus, server::HealthReporter};
+
+use crate::https::TlsListener;
 
 /// Requests in flight on one connection; more wait.
 pub const STREAMS_PER_CONNECTION: u32 = 1024;
@@ -81,7 +84,7 @@ impl ServeError {
 pub struct Listeners {
     /// For gRPC.
     pub grpc: TcpListener,
-    /// For HTTP: keys, health.
+    /// For HTTP: keys, health. Over TLS where gRPC is.
     pub http: TcpListener,
 }
 
@@ -196,18 +199,26 @@ pub async fn grpc(
     }
 }
 
-/// Serves HTTP until `shutdown`.
+/// Serves HTTP until `shutdown`; over TLS, if there is a certificate.
 ///
 /// # Errors
-/// When the server fails.
+/// When the certificate can't be used or the server fails.
 pub async fn http(
     app: axum::Router,
     listener: TcpListener,
+    tls: Option<&TlsFiles>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    let serving: Pin<Box<dyn Future<Output = io::Result<()>> + Send>> = match tls {
+        None => Box::pin(axum::serve(listener, app).into_future()),
+        Some(tls) => {
+            let listener = TlsListener::new(listener, tls::http_acceptor(tls)?);
+            Box::pin(axum::serve(listener, app).into_future())
+        }
+    };
     // Its answers are short: what is under way at the end may be cut off.
     tokio::select! {
-        ended = axum::serve(listener, app).into_future() => ended.map_err(ServeError::Http),
+        ended = serving => ended.map_err(ServeError::Http),
         () = shutdown => Ok(()),
     }
 }

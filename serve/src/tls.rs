@@ -22,6 +22,15 @@ use crate::ServeError;
 /// # Errors
 /// What is wrong with which file.
 pub fn acceptor(files: &TlsFiles) -> Result<Acceptor, ServeError> {
+    acceptor_of(files, b"h2")
+}
+
+/// The same, for HTTP/1.1 alone.
+pub(crate) fn http_acceptor(files: &TlsFiles) -> Result<Acceptor, ServeError> {
+    acceptor_of(files, b"http/1.1")
+}
+
+fn acceptor_of(files: &TlsFiles, protocol: &[u8]) -> Result<Acceptor, ServeError> {
     let (cert, key) = (read_cert(&files.cert), read_key(&files.key));
     let (chain, key) = (parse_chain(&files.cert, &cert?)?, parse_key(&files.key, &key?)?);
     let certified = check_pair(files, chain, key)?;
@@ -30,7 +39,7 @@ pub fn acceptor(files: &TlsFiles) -> Result<Acceptor, ServeError> {
         .map_err(|error| of_cert(&files.cert, error.to_string()))?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
-    config.alpn_protocols = vec![b"h2".to_vec()];
+    config.alpn_protocols = vec![protocol.to_vec()];
     Ok(Acceptor::from(Arc::new(config)))
 }
 

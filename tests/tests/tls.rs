@@ -1,13 +1,19 @@
-//! The listeners' certificate: a bad one is a bad setting.
+//! The listeners' certificate: gRPC and HTTP speak TLS with it, and a bad one is a bad
+//! setting.
 
-use std::{fs, path::Path};
+use std::{fs, net::SocketAddr, path::Path};
 
 use tempfile::TempDir;
 use tessera_tests::{
-    process::{Process, clean},
+    process::{Process, built, clean},
     service::{self, Place},
     tls::Authority,
-    tools::succeed,
+    tools::{run, succeed, venv},
+    watch::eventually,
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
 };
 
 /// What the program says that was started so, and ends with 64.
@@ -65,6 +71,54 @@ fn wrong_files(authority: &Authority, dir: &Path) -> Vec<([String; 2], String)> 
             key_says(&other_key, &format!("not the key of the certificate in {cert}")),
         ),
     ]
+}
+
+/// What Python gets from `https://` there, if it trusts this authority alone.
+async fn fetch(address: SocketAddr, path: &str, authority: &Authority) -> String {
+    let script = "import ssl, sys, urllib.request
+context = ssl.create_default_context(cafile=sys.argv[2])
+print(urllib.request.urlopen(sys.argv[1], context=context, timeout=60).read().decode())";
+    let mut python = venv("python");
+    python.args(["-c", script, &format!("https://{address}{path}")]);
+    python.arg(authority.certificate());
+    tokio::task::spawn_blocking(move || succeed(&mut python)).await.unwrap()
+}
+
+#[tokio::test]
+async fn both_faces_of_both_services_speak_tls_and_silent_callers_hold_up_nobody() {
+    let (authority, dir) = (Authority::new(), TempDir::new().unwrap());
+    let (issuer, verifier) = (Place::free(), Place::free());
+    let files = [authority.server_certificate(), authority.server_key()];
+    let [cert, key] = files.map(|path| path.display().to_string());
+    let flags = ["--tls-cert-file", &cert, "--tls-key-file", &key].map(str::to_owned);
+    let mut up = service::up(&dir.path().join("data"), issuer, verifier, &flags, dir.path());
+    for place in [issuer, verifier] {
+        eventually("SERVING over TLS", || {
+            assert!(up.ended().is_none(), "{}", up.log());
+            let mut health = clean(&built("tessera"));
+            health.args(["health", &format!("https://{}", place.grpc)]);
+            health.arg("--ca-file").arg(authority.certificate());
+            std::future::ready(run(&mut health).status.success().then_some(()))
+        })
+        .await;
+        // One handshake at a time, these would take ten minutes until they are let go.
+        let mut silent = Vec::new();
+        for _ in 0..60 {
+            silent.push(TcpStream::connect(place.http).await.unwrap());
+        }
+        let keys = fetch(place.http, "/.well-known/jwks.json", &authority).await;
+        assert!(keys.contains("\"kid\""), "{keys}");
+        assert_eq!(fetch(place.http, "/readyz", &authority).await.trim(), "ready");
+        // Plaintext gets no answer, which is no HTTP either.
+        let mut plain = TcpStream::connect(place.http).await.unwrap();
+        plain.write_all(b"GET /readyz HTTP/1.0\r\n\r\n").await.unwrap();
+        let mut answer = Vec::new();
+        let _ = plain.read_to_end(&mut answer).await;
+        assert!(!String::from_utf8_lossy(&answer).contains("HTTP/"), "{answer:?}");
+    }
+    let metadata = fetch(issuer.http, "/.well-known/openid-configuration", &authority).await;
+    let url = format!("https://{}", issuer.http);
+    assert!(metadata.contains(&format!("\"issuer\":\"{url}\"")), "{metadata}");
 }
 
 #[tokio::test]

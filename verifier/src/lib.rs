@@ -112,7 +112,7 @@ async fn serve(
         drop(drained);
         served
     };
-    let http = tessera_serve::http(app, listeners.http, async {
+    let http = tessera_serve::http(app, listeners.http, config.tls.as_ref(), async {
         let _ = until_drained.await;
     });
     let serving = async {

@@ -49,7 +49,7 @@ impl LogConfig {
     }
 }
 
-/// The certificate of a listener, and its key.
+/// The certificate of the listeners, and its key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TlsFiles {
     /// The certificate chain, PEM.
@@ -114,19 +114,22 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The address of the gRPC listener, over which tokens go: in plaintext not
-    /// beyond loopback, except for development.
-    pub(super) fn grpc_address(
+    /// The addresses of the gRPC and the HTTP listener, over which tokens and keys go: in
+    /// plaintext not beyond loopback, except for development.
+    pub(super) fn addresses(
         &self,
         sources: &Sources<'_>,
         tls: Option<&TlsFiles>,
-    ) -> Result<SocketAddr, ConfigError> {
-        let address = sources.socket_address(self.grpc)?;
-        if is_loopback(address) || tls.is_some() || self.dev {
-            return Ok(address);
-        }
-        let origin = sources.required(self.grpc)?.origin;
-        Err(ConfigError::Plaintext { origin, address })
+    ) -> Result<[SocketAddr; 2], ConfigError> {
+        let address = |setting| {
+            let address = sources.socket_address(setting)?;
+            if is_loopback(address) || tls.is_some() || self.dev {
+                return Ok(address);
+            }
+            let origin = sources.required(setting)?.origin;
+            Err(ConfigError::Plaintext { origin, address })
+        };
+        Ok([address(self.grpc)?, address(self.http)?])
     }
 }
 

@@ -163,7 +163,7 @@ pub enum ConfigError {
     },
     /// A listener beyond loopback would carry tokens in plaintext.
     #[error(
-        "{origin}: {address} is open to other machines, and tokens would cross the network in plaintext; \
+        "{origin}: {address} is open to other machines, and tokens and keys would cross the network in plaintext; \
          give --tls-cert-file and --tls-key-file, or --dev to allow it"
     )]
     Plaintext {

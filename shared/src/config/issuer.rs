@@ -41,7 +41,7 @@ pub struct IssuerConfig {
     pub http_listen: SocketAddr,
     /// Whether what is unfit for production is allowed.
     pub dev: bool,
-    /// The certificate of the gRPC listener; `None` is plaintext.
+    /// The certificate of both listeners; `None` is plaintext.
     pub tls: Option<TlsFiles>,
     /// The role catalogue; `None` is the built-in one.
     pub roles_file: Option<PathBuf>,
@@ -121,12 +121,11 @@ impl IssuerConfig {
 
     pub(super) fn read(sources: &Sources<'_>, place: Place) -> Result<Self, ConfigError> {
         let tls = TlsFiles::read(sources)?;
-        let http_listen = sources.socket_address(place.http)?;
+        let [listen, http_listen] = place.addresses(sources, tls.as_ref())?;
         let password_min_length = sources.integer(&settings::PASSWORD_MIN_LENGTH)?;
         Ok(Self {
-            listen: place.grpc_address(sources, tls.as_ref())?,
+            listen,
             http_listen,
-            tls,
             roles_file: sources.path(&settings::ROLES_FILE)?,
             tokens_per_account: sources.integer(&settings::TOKENS_PER_ACCOUNT)?,
             access_ttl: sources.duration(&settings::ACCESS_TTL)?,
@@ -134,7 +133,8 @@ impl IssuerConfig {
             refresh_grace: sources.duration(&settings::REFRESH_GRACE)?,
             token_prefix: token_prefix(sources)?,
             default_audiences: default_audiences(sources)?,
-            issuer_url: issuer_url(sources, http_listen)?,
+            issuer_url: issuer_url(sources, http_listen, tls.is_some())?,
+            tls,
             signing_algorithm: sources.choice(&settings::SIGNING_ALGORITHM)?.to_owned(),
             key_publication_delay: key_publication_delay(sources)?,
             import_signing_key_file: sources.path(&settings::IMPORT_SIGNING_KEY_FILE)?,
@@ -175,9 +175,14 @@ impl fmt::Debug for IssuerConfig {
 /// An issuer identifier is a URL without query and fragment (RFC 8414, section 2);
 /// plain http is let pass, for a machine of one's own. It is compared as text, so
 /// it stays as it is written.
-fn issuer_url(sources: &Sources<'_>, http_listen: SocketAddr) -> Result<String, ConfigError> {
+fn issuer_url(
+    sources: &Sources<'_>,
+    http_listen: SocketAddr,
+    tls: bool,
+) -> Result<String, ConfigError> {
     let Some(found) = sources.lookup(&settings::ISSUER_URL)? else {
-        return Ok(format!("http://{http_listen}"));
+        let scheme = if tls { "https" } else { "http" };
+        return Ok(format!("{scheme}://{http_listen}"));
     };
     let text = found.text()?;
     let good = Url::parse(text).is_ok_and(|url| {

@@ -43,23 +43,23 @@ table! {
     ISSUER_GRPC: "listen" "ADDR", Kind::Plain, Some("127.0.0.1:50051"),
         "Where gRPC is served. Beyond loopback it takes TLS or --dev.";
     ISSUER_HTTP: "http-listen" "ADDR", Kind::Plain, Some("127.0.0.1:8080"),
-        "Where HTTP is served: JWKS, API, console, health, metrics.";
+        "Where HTTP is served: JWKS, API, console, health, metrics. Beyond loopback it takes TLS or --dev.";
     VERIFIER_GRPC: "listen" "ADDR", Kind::Plain, Some("127.0.0.1:50052"),
         "Where gRPC is served. Beyond loopback it takes TLS or --dev.";
     VERIFIER_HTTP: "http-listen" "ADDR", Kind::Plain, Some("127.0.0.1:8081"),
-        "Where HTTP is served: JWKS, forward auth, health, metrics.";
+        "Where HTTP is served: JWKS, forward auth, health, metrics. Beyond loopback it takes TLS or --dev.";
     UP_ISSUER_GRPC: "issuer-listen" "ADDR", Kind::Plain, Some("127.0.0.1:50051"),
         "Where the issuer serves gRPC. Beyond loopback it takes TLS or --dev.";
     UP_ISSUER_HTTP: "issuer-http-listen" "ADDR", Kind::Plain, Some("127.0.0.1:8080"),
-        "Where the issuer serves HTTP: JWKS, API, console, health, metrics.";
+        "Where the issuer serves HTTP: JWKS, API, console, health, metrics. Beyond loopback it takes TLS or --dev.";
     UP_VERIFIER_GRPC: "verifier-listen" "ADDR", Kind::Plain, Some("127.0.0.1:50052"),
         "Where the verifier serves gRPC. Beyond loopback it takes TLS or --dev.";
     UP_VERIFIER_HTTP: "verifier-http-listen" "ADDR", Kind::Plain, Some("127.0.0.1:8081"),
-        "Where the verifier serves HTTP: JWKS, forward auth, health, metrics.";
+        "Where the verifier serves HTTP: JWKS, forward auth, health, metrics. Beyond loopback it takes TLS or --dev.";
     TLS_CERT_FILE: "tls-cert-file" "FILE", Kind::Plain, None,
-        "The certificate chain (PEM) of the gRPC listeners; goes with --tls-key-file.";
+        "The certificate chain (PEM) of all listeners, gRPC and HTTP; goes with --tls-key-file.";
     TLS_KEY_FILE: "tls-key-file" "FILE", Kind::Plain, None,
-        "The private key (PEM) of the gRPC listeners; goes with --tls-cert-file.";
+        "The private key (PEM) of all listeners; goes with --tls-cert-file.";
     DRAIN_TIMEOUT: "drain-timeout" "DURATION", Kind::Duration(Duration::ZERO, HOUR), Some("10s"),
         "How long requests in flight may take to end after SIGTERM.";
 
@@ -76,7 +76,7 @@ table! {
     DEFAULT_AUDIENCES: "default-audiences" "NAMES", Kind::List, Some("cdn"),
         "The services a token is for where its maker names none, with commas between them.";
     ISSUER_URL: "issuer-url" "URL", Kind::Plain, None,
-        "The `iss` of access tokens. Without it: http:// and the address of the issuer's HTTP listener.";
+        "The `iss` of access tokens. Without it: http://, or https:// with TLS, and the address of the issuer's HTTP listener.";
     ROLES_FILE: "roles-file" "FILE", Kind::Plain, None,
         "The role catalogue. Without it: the built-in one.";
 

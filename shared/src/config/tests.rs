@@ -185,6 +185,8 @@ fn a_switch_is_turned_off_again_by_its_flag() {
 fn the_iss_is_the_http_listener_or_what_is_written() {
     let config = Process::dev("--http-listen 127.0.0.1:9000").issuer().unwrap();
     assert_eq!(config.issuer_url, "http://127.0.0.1:9000");
+    let tls = "--http-listen 127.0.0.1:9000 --tls-cert-file c --tls-key-file k";
+    assert_eq!(Process::dev(tls).issuer().unwrap().issuer_url, "https://127.0.0.1:9000");
     let config = Process::dev("--issuer-url https://tokens.example/").issuer().unwrap();
     assert_eq!(config.issuer_url, "https://tokens.example/");
 }
@@ -195,22 +197,20 @@ fn the_administrators_name_is_kept_in_lower_case() {
 }
 
 #[test]
-fn plaintext_grpc_beyond_loopback_takes_tls_or_dev() {
-    let open = Process::with("--store redis://h --listen 0.0.0.0:50052");
-    assert!(open.verifier().is_err());
-    let flags = "--store redis://h --listen 0.0.0.0:50052 --tls-cert-file c --tls-key-file k";
-    let config = Process::with(flags).verifier().unwrap();
-    assert_eq!(config.tls, Some(TlsFiles { cert: "c".into(), key: "k".into() }));
-    assert!(Process::with("--store redis://h --listen 0.0.0.0:50052 --dev").verifier().is_ok());
-    for loopback in ["127.0.0.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
-        let flags = format!("--store redis://h --listen {loopback}");
-        assert!(Process::with(&flags).verifier().is_ok(), "{loopback}");
+fn plaintext_beyond_loopback_takes_tls_or_dev_for_grpc_and_http_alike() {
+    for listener in ["--listen", "--http-listen"] {
+        let open = format!("--store redis://h {listener} 0.0.0.0:50052");
+        assert!(Process::with(&open).verifier().is_err());
+        let config =
+            Process::with(&format!("{open} --tls-cert-file c --tls-key-file k")).verifier();
+        let files = TlsFiles { cert: "c".into(), key: "k".into() };
+        assert_eq!(config.unwrap().tls, Some(files));
+        assert!(Process::with(&format!("{open} --dev")).verifier().is_ok());
+        for loopback in ["127.0.0.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
+            let flags = format!("--store redis://h {listener} {loopback}");
+            assert!(Process::with(&flags).verifier().is_ok(), "{flags}");
+        }
     }
-}
-
-#[test]
-fn plaintext_http_beyond_loopback_is_allowed() {
-    assert!(Process::with("--store redis://h --http-listen 0.0.0.0:8081").verifier().is_ok());
 }
 
 #[test]
@@ -221,7 +221,8 @@ fn up_is_development_while_every_listener_is_on_loopback() {
     assert_eq!(up.verifier.store, "embedded:./tessera-data");
     assert_eq!(up.verifier.http_listen.port(), 8081);
 
-    let process = Process::with("--verifier-http-listen 0.0.0.0:8081");
+    let tls = "--tls-cert-file c --tls-key-file k";
+    let process = Process::with(&format!("--verifier-http-listen 0.0.0.0:8081 {tls}"));
     assert!(process.said(process.up().unwrap_err()).contains("openssl rand -hex 32"));
     let up = process.variable("TESSERA_KEY_ENCRYPTION_KEY", KEY).up().unwrap();
     assert!(!up.issuer.dev && !up.verifier.dev);

@@ -33,7 +33,7 @@ pub struct VerifierConfig {
     pub http_listen: SocketAddr,
     /// Whether what is unfit for production is allowed.
     pub dev: bool,
-    /// The certificate of the gRPC listener; `None` is plaintext.
+    /// The certificate of both listeners; `None` is plaintext.
     pub tls: Option<TlsFiles>,
     /// How old the view may be that an answer is given from.
     pub staleness_bound: Duration,
@@ -79,9 +79,10 @@ impl VerifierConfig {
 
     pub(super) fn read(sources: &Sources<'_>, place: Place) -> Result<Self, ConfigError> {
         let tls = TlsFiles::read(sources)?;
+        let [listen, http_listen] = place.addresses(sources, tls.as_ref())?;
         Ok(Self {
-            listen: place.grpc_address(sources, tls.as_ref())?,
-            http_listen: sources.socket_address(place.http)?,
+            listen,
+            http_listen,
             tls,
             staleness_bound: sources.duration(&settings::STALENESS_BOUND)?,
             cache_bytes: sources.integer(&settings::CACHE_BYTES)?,

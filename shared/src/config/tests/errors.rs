@@ -148,12 +148,16 @@ fn a_bad_store_url_is_not_repeated() {
 
 #[test]
 fn plaintext_beyond_loopback_names_the_ways_out() {
-    let process = Process::with("--store redis://h").variable("TESSERA_LISTEN", "0.0.0.0:1");
-    assert_eq!(
-        process.issuer_error(),
-        "TESSERA_LISTEN: 0.0.0.0:1 is open to other machines, and tokens would cross the network in plaintext; \
-         give --tls-cert-file and --tls-key-file, or --dev to allow it"
-    );
+    for listener in ["TESSERA_LISTEN", "TESSERA_HTTP_LISTEN"] {
+        let process = Process::with("--store redis://h").variable(listener, "0.0.0.0:1");
+        assert_eq!(
+            process.issuer_error(),
+            format!(
+                "{listener}: 0.0.0.0:1 is open to other machines, and tokens and keys would cross the network in \
+                 plaintext; give --tls-cert-file and --tls-key-file, or --dev to allow it"
+            )
+        );
+    }
 }
 
 #[test]
