@@ -33,6 +33,8 @@ mod tokens;
 mod usage;
 
 #[cfg(test)]
+mod id_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;

@@ -73,7 +73,7 @@ impl Core {
         if !self.is_enabled(&proven.user).await? {
             return Err(Failure::LoginFailed);
         }
-        let (session, refresh) = self.open_session(&proven.user, client).await?;
+        let (session, refresh) = self.open_session(&proven.user, &client).await?;
         self.recheck(proven, &session).await?;
         self.pair(&proven.user, &session, refresh).await
     }

@@ -15,7 +15,7 @@ use tessera_shared::{
     principal::Proof,
     record::{Account, Session, User},
     revocation::{ALL_VERSIONS, Subject},
-    store::{Index, Key, records},
+    store::{Index, Key, Swap, records},
 };
 
 use crate::{
@@ -26,6 +26,8 @@ use crate::{
 };
 
 const NONCE_BYTES: usize = 16;
+/// How often another id is drawn, when one is taken.
+pub(crate) const ID_ATTEMPTS: usize = 4;
 /// Sessions ended at a time; a user has few.
 const BATCH: usize = 256;
 
@@ -137,13 +139,25 @@ impl Core {
             let ids = self.store.index_page(Index::SessionsOf(user), after, BATCH).await?;
             let Some(last) = ids.last() else { return Ok(()) };
             after = *last;
-            for id in ids {
-                let id = SessionId::try_from(id).map_err(|_| damaged_id())?;
-                if Some(id) != except {
+            for (id, session) in self.listed_sessions(&ids).await? {
+                // One that is gone already may have left access tokens.
+                let is_another_users = session.is_some_and(|session| session.user != user.get());
+                if Some(id) != except && !is_another_users {
                     self.end_session(user, id).await?;
                 }
             }
         }
+    }
+
+    async fn listed_sessions(
+        &self,
+        ids: &[i64],
+    ) -> Result<Vec<(SessionId, Option<Session>)>, Failure> {
+        let ids: Result<Vec<_>, _> = ids.iter().map(|id| SessionId::try_from(*id)).collect();
+        let ids = ids.map_err(|_| damaged_id())?;
+        let keys: Vec<_> = ids.iter().map(|id| Key::Session(*id)).collect();
+        let sessions = records::load_all(&*self.store, &keys).await?;
+        Ok(ids.into_iter().zip(sessions).collect())
     }
 
     /// The record goes first, so that no further token is made; then those that were made.
@@ -165,13 +179,12 @@ impl Core {
         page: Page,
     ) -> Result<(Vec<Session>, Option<i64>), Failure> {
         let ids = self.store.index_page(Index::SessionsOf(user), page.after, page.size).await?;
-        let keys: Result<Vec<_>, _> =
-            ids.iter().map(|id| SessionId::try_from(*id).map(Key::Session)).collect();
-        let keys = keys.map_err(|_| damaged_id())?;
         let next = ids.last().copied().filter(|_| ids.len() == page.size);
-        let found: Vec<Option<Session>> = records::load_all(&*self.store, &keys).await?;
+        let listed = self.listed_sessions(&ids).await?.into_iter();
         let now = self.now().millis();
-        Ok((found.into_iter().flatten().filter(|s| now < s.expires_at).collect(), next))
+        // An entry may lead to another user's session: to the one whose id it is after all.
+        let is_shown = |session: &Session| session.user == user.get() && now < session.expires_at;
+        Ok((listed.filter_map(|(_, session)| session).filter(is_shown).collect(), next))
     }
 
     /// Whether neither the user nor its account is disabled.
@@ -186,8 +199,21 @@ impl Core {
     pub(crate) async fn open_session(
         &self,
         user: &User,
-        client: Client,
+        client: &Client,
     ) -> Result<(Session, PlainToken), Failure> {
+        for _ in 0..ID_ATTEMPTS {
+            let (session, refresh) = self.new_session(user, client)?;
+            let id = id_of(&session)?;
+            self.store.index_add(Index::SessionsOf(user_of(&session)?), session.id).await?;
+            if records::create(&*self.store, id.into(), &session).await? == Swap::Done {
+                return Ok((session, refresh));
+            }
+            // The rare id that another session has: what is listed is looked at before use.
+        }
+        Err(Failure::Conflict)
+    }
+
+    fn new_session(&self, user: &User, client: &Client) -> Result<(Session, PlainToken), Failure> {
         let now = self.now();
         let id = SessionId::new(now, &*self.rng)?;
         let (refresh, family) = self.opaque.first_refresh(id, &*self.rng)?;
@@ -203,11 +229,7 @@ impl Core {
             user_agent: client.user_agent.chars().take(256).collect(),
             ..Session::default()
         };
-        self.store.index_add(Index::SessionsOf(user_of(&session)?), session.id).await?;
-        match records::create(&*self.store, id.into(), &session).await? {
-            tessera_shared::store::Swap::Done => Ok((session, refresh)),
-            tessera_shared::store::Swap::Conflict => Err(Failure::Conflict),
-        }
+        Ok((session, refresh))
     }
 
     /// What the client gets of a session.

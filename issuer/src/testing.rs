@@ -39,11 +39,12 @@ pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) const PUBLICATION_DELAY: Duration = Duration::from_secs(40);
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 
-/// A store whose writer dies after so many writes.
+/// A store whose writer dies after so many writes, and in which ids can be taken.
 pub(crate) struct Mortal {
     inner: EmbeddedStore,
     writes_left: AtomicI64,
     reads_fail: AtomicBool,
+    ids_taken: AtomicI64,
 }
 
 impl Mortal {
@@ -59,6 +60,16 @@ impl Mortal {
 
     pub(crate) fn live(&self) {
         self.die_after(i64::MAX);
+    }
+
+    /// The next `ids` new sessions and tokens meet another that has their id.
+    pub(crate) fn take_ids(&self, ids: i64) {
+        self.ids_taken.store(ids, Ordering::SeqCst);
+    }
+
+    fn is_taken(&self, key: &Key, expected: Option<&[u8]>) -> bool {
+        let is_drawn = matches!(key, Key::Session(_) | Key::Token(_)) && expected.is_none();
+        is_drawn && self.ids_taken.fetch_sub(1, Ordering::SeqCst) > 0
     }
 
     fn write(&self) -> Result<(), StoreError> {
@@ -95,6 +106,9 @@ impl StoreWriter for Mortal {
         garbage_at: Option<Timestamp>,
     ) -> Result<Swap, StoreError> {
         self.write()?;
+        if self.is_taken(key, expected) {
+            return Ok(Swap::Conflict);
+        }
         self.inner.swap(key, expected, new, garbage_at).await
     }
 
@@ -186,6 +200,7 @@ impl Issuer {
             inner: EmbeddedStore::open(folder.path()).unwrap(),
             writes_left: AtomicI64::new(i64::MAX),
             reads_fail: AtomicBool::new(false),
+            ids_taken: AtomicI64::new(0),
         });
         let clock = Arc::new(ManualClock::at(START));
         let core = core(&store, &clock, rules);

@@ -3,7 +3,7 @@
 use prost_types::Timestamp as ProtoTimestamp;
 use tessera_shared::{
     clock::Timestamp,
-    id::TokenId,
+    id::{AccountId, TokenId},
     opaque::PlainToken,
     record::PermanentToken,
     role::Role,
@@ -15,6 +15,7 @@ use crate::{
     core::Core,
     failure::Failure,
     fields::{self, Fields},
+    sessions::ID_ATTEMPTS,
 };
 
 /// What a caller asks for, as it came.
@@ -47,17 +48,21 @@ impl Core {
         caller.may_give(role)?;
         caller
             .may_last((token.expires_at != 0).then(|| Timestamp::from_millis(token.expires_at)))?;
-        let id = TokenId::new(now, &*self.rng)?;
-        let plain = self.opaque.permanent(id, &*self.rng)?;
-        token.id = id.get();
         token.account = caller.account().get();
         token.user = caller.user().get();
         token.role = role.id;
         token.created_at = now.millis();
-        token.hash = plain.hash().as_bytes().to_vec();
         (token.secret_version, token.version) = (1, 1);
-        self.store_new(caller, id, &token, now).await?;
-        Ok(Created { token, plain })
+        for _ in 0..ID_ATTEMPTS {
+            let id = TokenId::new(self.now(), &*self.rng)?;
+            let plain = self.opaque.permanent(id, &*self.rng)?;
+            token.id = id.get();
+            token.hash = plain.hash().as_bytes().to_vec();
+            if self.store_new(caller, id, &token, now).await? == Swap::Done {
+                return Ok(Created { token, plain });
+            }
+        }
+        Err(Failure::Conflict)
     }
 
     /// Reserved, listed, and only then in being: a crash in between leaves a place
@@ -68,7 +73,7 @@ impl Core {
         id: TokenId,
         token: &PermanentToken,
         now: Timestamp,
-    ) -> Result<(), Failure> {
+    ) -> Result<Swap, Failure> {
         let account = caller.account();
         let limit = self.policy.tokens_per_account;
         let until = super::live_until(token.expires_at);
@@ -76,10 +81,21 @@ impl Core {
             return Err(Failure::TokenLimitReached(limit));
         }
         self.store.index_add(Index::TokensOf(account), id.get()).await?;
-        match records::create(&*self.store, id.into(), token).await? {
-            Swap::Done => Ok(()),
-            Swap::Conflict => Err(Failure::Conflict),
+        let made = records::create(&*self.store, id.into(), token).await?;
+        if made == Swap::Conflict {
+            self.leave_to_its_owner(account, id).await?;
         }
+        Ok(made)
+    }
+
+    /// Gives back the place of an id that another token has, unless it is that one's.
+    async fn leave_to_its_owner(&self, account: AccountId, id: TokenId) -> Result<(), Failure> {
+        let owner: Option<PermanentToken> = records::load(&*self.store, id.into()).await?;
+        if owner.is_none_or(|token| token.account != account.get()) {
+            self.store.release(account, id).await?;
+            self.store.index_remove(Index::TokensOf(account), id.get()).await?;
+        }
+        Ok(())
     }
 
     fn role_for_new(&self, caller: &Caller, name: &str) -> Result<&Role, Failure> {

@@ -65,7 +65,9 @@ impl Core {
                     return Ok((found, Some(after)));
                 }
                 after = id;
-                let fits = |t: &PermanentToken| is_within_reach(caller, t) && filter.fits(t, now);
+                let fits = |t: &PermanentToken| {
+                    t.account == account.get() && is_within_reach(caller, t) && filter.fits(t, now)
+                };
                 found.extend(token.filter(fits));
             }
             if is_last {
