@@ -3,7 +3,7 @@
 //! The issuer publishes the catalogue in the store, and verifiers read it there.
 //! A role is at most another when its scopes are a subset of the other's.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
@@ -14,10 +14,11 @@ pub const ADMIN_SCOPE: &str = "tessera:admin";
 pub const LONGEST_SCOPE: usize = 128;
 const DEFAULT_CATALOGUE: &str = include_str!("roles.toml");
 
-/// A set of scopes, sorted. The default is the empty set, which allows nothing.
+/// A set of scopes, sorted, and cheap to clone. The default is the empty set, which
+/// allows nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ScopeSet(BTreeSet<String>);
+#[serde(from = "BTreeSet<String>", into = "BTreeSet<String>")]
+pub struct ScopeSet(Arc<BTreeSet<String>>);
 
 impl ScopeSet {
     /// Whether `scope` is in the set.
@@ -33,7 +34,11 @@ impl ScopeSet {
     /// The scopes that are in both.
     #[must_use]
     pub fn intersection(&self, other: &Self) -> Self {
-        Self(self.0.intersection(&other.0).cloned().collect())
+        // A token's role is nearly always within its owner's.
+        if self.is_within(other) {
+            return self.clone();
+        }
+        self.0.intersection(&other.0).cloned().collect()
     }
 
     /// The scopes, sorted.
@@ -54,7 +59,19 @@ impl ScopeSet {
 
 impl FromIterator<String> for ScopeSet {
     fn from_iter<T: IntoIterator<Item = String>>(scopes: T) -> Self {
-        Self(scopes.into_iter().collect())
+        Self(Arc::new(scopes.into_iter().collect()))
+    }
+}
+
+impl From<BTreeSet<String>> for ScopeSet {
+    fn from(scopes: BTreeSet<String>) -> Self {
+        Self(Arc::new(scopes))
+    }
+}
+
+impl From<ScopeSet> for BTreeSet<String> {
+    fn from(scopes: ScopeSet) -> Self {
+        Arc::unwrap_or_clone(scopes.0)
     }
 }
 

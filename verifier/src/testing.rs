@@ -165,7 +165,7 @@ impl FakeStore {
 #[async_trait]
 impl StoreReader for FakeStore {
     async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        if let [Key::Token(_)] = keys {
+        if let [Key::Token(_), ..] = keys {
             self.arrival.notify_one();
             let gate = self.gate.lock().unwrap().clone();
             if let Some(gate) = gate {
@@ -177,7 +177,7 @@ impl StoreReader for FakeStore {
             let records = self.records.lock().unwrap();
             keys.iter().map(|key| records.get(key).cloned()).collect()
         };
-        if let [Key::Token(_)] = keys
+        if let [Key::Token(_), ..] = keys
             && let Some(effect) = &*self.meanwhile.lock().unwrap()
         {
             effect();

@@ -3,6 +3,8 @@
 //! The steps are pure functions of records, so that a verifier can take records from
 //! its memory, and keep a [`Finding`] for as long as none of them changes.
 
+use std::sync::Arc;
+
 use super::{Finding, Good, Reason, Refusal};
 use crate::{
     clock::Timestamp,
@@ -23,9 +25,9 @@ pub struct Claimed {
 /// Whom a token speaks for, as the store has them.
 pub struct Owner {
     /// The user; `None`: there is none.
-    pub user: Option<User>,
+    pub user: Option<Arc<User>>,
     /// The user's account; `None`: there is none.
-    pub account: Option<Account>,
+    pub account: Option<Arc<Account>>,
 }
 
 pub(super) async fn examine(
@@ -66,13 +68,14 @@ impl Owner {
     /// # Errors
     /// When one can't be read.
     pub fn decode(user: Option<&[u8]>, account: Option<&[u8]>) -> Result<Self, StoreError> {
-        let user = user.map(records::decode).transpose()?;
-        Ok(Self { user, account: account.map(records::decode).transpose()? })
+        let user = user.map(records::decode).transpose()?.map(Arc::new);
+        let account = account.map(records::decode).transpose()?.map(Arc::new);
+        Ok(Self { user, account })
     }
 
     fn enabled(&self) -> Option<&User> {
         let is_open = self.account.as_ref().is_some_and(|account| !account.disabled);
-        self.user.as_ref().filter(|user| is_open && !user.disabled)
+        self.user.as_deref().filter(|user| is_open && !user.disabled)
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     Service,
     message::{self, Reply, refuse, reply},
 };
-use crate::service::LARGEST_MESSAGE;
+use crate::service::{LARGEST_MESSAGE, Unanswered};
 
 const VERIFY: &str = "/tessera.v1.VerifierService/Verify";
 const BATCH_VERIFY: &str = "/tessera.v1.VerifierService/BatchVerify";
@@ -29,14 +29,17 @@ pub(super) async fn answer(
         VERIFY => first_piece(&mut body).await,
         _ => (None, false),
     };
+    let mut tried = None;
     if let Some(framed) = first.as_ref().filter(|_| is_whole)
         && let Ok(asked) = message::unframed(framed.clone())
-        && let Some(answer) = service.api.quick_answer(&asked)
     {
-        return Ok(reply(answer));
+        match service.api.quick_answer(&asked) {
+            Ok(answer) => return Ok(reply(answer)),
+            Err(unanswered) => tried = Some(unanswered),
+        }
     }
     // In a box, so that the future of the hot path stays small.
-    Ok(Box::pin(ordinary(service, parts, (first, is_whole), body)).await)
+    Ok(Box::pin(ordinary(service, parts, (first, tried), body)).await)
 }
 
 /// What has arrived of the body by now, without waiting, and whether it is all.
@@ -54,7 +57,7 @@ async fn first_piece(body: &mut Incoming) -> (Option<Bytes>, bool) {
 async fn ordinary(
     service: Arc<Service>,
     parts: Parts,
-    first: (Option<Bytes>, bool),
+    first: (Option<Bytes>, Option<Unanswered>),
     body: Incoming,
 ) -> Response<Reply> {
     let longest = time_allowed(&parts);
@@ -78,14 +81,17 @@ async fn own(answer: impl Future<Output = Result<Bytes, Status>>) -> Response<Re
 impl Service {
     async fn api_verify(
         &self,
-        (first, was_tried): (Option<Bytes>, bool),
+        (first, tried): (Option<Bytes>, Option<Unanswered>),
         mut body: Incoming,
     ) -> Result<Bytes, Status> {
         let message = message::read(first, &mut body, LARGEST_MESSAGE).await?;
-        let answer = if was_tried { None } else { self.api.quick_answer(&message) };
+        let answer = match tried {
+            Some(unanswered) => Err(unanswered),
+            None => self.api.quick_answer(&message),
+        };
         match answer {
-            Some(answer) => Ok(answer),
-            None => self.api.verify(&message).await,
+            Ok(answer) => Ok(answer),
+            Err(unanswered) => self.api.verify(&message, unanswered).await,
         }
     }
 

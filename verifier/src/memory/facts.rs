@@ -51,8 +51,8 @@ pub(super) struct Facts {
     catalogue: ArcSwapOption<Held<Catalogue>>,
     keys: ArcSwapOption<Held<Arc<VerifyingKeys>>>,
     buckets: Box<[ArcSwapOption<Held<Bucket>>]>,
-    users: Cache<UserId, Arc<Held<Option<User>>>>,
-    accounts: Cache<AccountId, Arc<Held<Option<Account>>>>,
+    users: Cache<UserId, Arc<Held<Option<Arc<User>>>>>,
+    accounts: Cache<AccountId, Arc<Held<Option<Arc<Account>>>>>,
 }
 
 impl Facts {
@@ -142,12 +142,17 @@ impl Facts {
 
     /// The keys that verify access tokens.
     pub(super) async fn keys(&self, from: From) -> Result<Arc<VerifyingKeys>, StoreError> {
-        if let Some(held) = self.held(from, KEY_SET, self.keys.load_full()) {
-            return Ok(held.value.clone());
+        if let Some(keys) = self.held_keys(from) {
+            return Ok(keys);
         }
         let birth = self.following.birth();
         let bytes = self.store.read(&[Key::KeySet]).await?.pop().flatten();
         self.hold_keys(&key_set(bytes)?, birth)
+    }
+
+    /// The same, if they are held.
+    pub(super) fn held_keys(&self, from: From) -> Option<Arc<VerifyingKeys>> {
+        self.held(from, KEY_SET, self.keys.load_full()).map(|held| held.value.clone())
     }
 
     /// Why a revocation ends the token early, if one does. `None`: that is not known

@@ -6,7 +6,6 @@ use std::sync::{
 };
 
 use ipnet::IpNet;
-use prost::Message as _;
 use tessera_shared::{
     clock::Timestamp,
     examine::{Finding, Good, Question, Reason, Terms, access::Revocable},
@@ -166,13 +165,13 @@ impl Granted {
         share: impl FnOnce(Grant) -> Arc<Grant>,
     ) -> Self {
         let (not_before, networks) = (good.not_before, good.networks());
-        let principal = good.principal;
+        let mut principal = good.principal;
         let expires_at = principal.expires_at.unwrap_or(Timestamp::NEVER);
-        let (own, common) = answer::principal(&principal);
+        let encoded = answer::own_fields(&mut principal).into();
         let grant = Grant {
+            encoded: answer::shared_fields(&principal).into(),
             audiences: principal.audiences,
             scopes: principal.scopes,
-            encoded: common.encode_to_vec().into(),
         };
         Self {
             not_before,
@@ -180,7 +179,7 @@ impl Granted {
             networks,
             revocable: revocable.map(Box::new),
             grant: share(grant),
-            encoded: own.encode_to_vec().into(),
+            encoded,
         }
     }
 

@@ -1,12 +1,8 @@
 //! Asking the store: what memory has not, or may not say.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{slice, sync::Arc, time::Duration};
 
-use futures_util::future::{BoxFuture, FutureExt as _, Shared, WeakShared, try_join_all};
+use futures_util::future::try_join_all;
 use tessera_shared::{
     clock::Timestamp,
     examine::{
@@ -14,7 +10,7 @@ use tessera_shared::{
         access::{self, Revocable},
         permanent::Claimed,
     },
-    jwt::{self, Rejection},
+    jwt::{self, Rejection, VerifyingKeys},
     opaque::{Form, LONGEST_TOKEN, Presented, TokenHash},
     record::PermanentToken,
     store::{Key, StoreError, records},
@@ -23,7 +19,9 @@ use tessera_shared::{
 use super::{
     Digest, Found, Known, Memory,
     facts::From,
+    flights::Flight,
     following::{KEY_SET, Proof, ROLES, stripe},
+    view::Birth,
 };
 
 /// A store that answers with another number of values than it was asked for.
@@ -31,39 +29,6 @@ const SHORT: StoreError = StoreError::Damaged("an answer of the store");
 /// Look-ups of one batch that are under way at the same time: enough for a store to
 /// pipeline them, and few enough that a batch leaves room for others.
 const SIDE_BY_SIDE: usize = 256;
-/// Above this many, the map of those under way is freed of what nobody waits for.
-const UNDER_WAY: usize = 1024;
-
-type Learned = Result<Arc<Known>, StoreError>;
-type Flight = Shared<BoxFuture<'static, Learned>>;
-
-/// The look-ups under way, so that many who ask the same ask once.
-#[derive(Default)]
-pub(super) struct Flights(Mutex<HashMap<Digest, WeakShared<BoxFuture<'static, Learned>>>>);
-
-impl Flights {
-    /// The look-up under way for this, or else `start`ed now. It goes on for as long as
-    /// one of those who wait for it does.
-    fn join(&self, digest: Digest, start: impl FnOnce() -> BoxFuture<'static, Learned>) -> Flight {
-        let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = under_way.get(&digest).and_then(WeakShared::upgrade) {
-            return flight;
-        }
-        if under_way.len() >= UNDER_WAY {
-            under_way.retain(|_, flight| flight.upgrade().is_some());
-        }
-        let flight = start().shared();
-        if let Some(weak) = flight.downgrade() {
-            under_way.insert(digest, weak);
-        }
-        flight
-    }
-
-    fn landed(&self, digest: &Digest) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
-    }
-}
-
 /// A token that may be good, by its form.
 #[derive(Clone)]
 pub(crate) enum Asked {
@@ -114,13 +79,32 @@ impl Memory {
             Ok(asked) => asked,
             Err(reason) => return Ok(Found::of_form(reason, now)),
         };
-        if let Some(found) = self.recall(&asked.digest(), now, limit) {
-            return Ok(found);
+        match self.recall(&asked.digest(), now, limit) {
+            Some(found) => Ok(found),
+            None => self.seek(&asked, limit).await,
         }
-        if let Some(found) = self.learn_together(&asked, limit).await? {
-            return Ok(found);
+    }
+
+    /// As [`Self::find`], of a token that was just looked for in vain.
+    ///
+    /// # Errors
+    /// When the store had to be asked and could not answer.
+    pub(crate) async fn find_unheld(
+        self: &Arc<Self>,
+        token: &str,
+        limit: Duration,
+    ) -> Result<Found, StoreError> {
+        match self.asked(token) {
+            Ok(asked) => self.seek(&asked, limit).await,
+            Err(reason) => Ok(Found::of_form(reason, self.clock.now())),
         }
-        self.learn_alone(&asked).await
+    }
+
+    async fn seek(self: &Arc<Self>, asked: &Asked, limit: Duration) -> Result<Found, StoreError> {
+        match self.learn_together(asked, limit).await? {
+            Some(found) => Ok(found),
+            None => self.learn_alone(asked).await,
+        }
     }
 
     /// As [`Self::find`] for each, and all permanent tokens in one look-up.
@@ -186,22 +170,8 @@ impl Memory {
         if !self.is_fresh(proof, limit) {
             return Ok(None);
         }
-        if let Asked::Access(token, hash) = asked {
-            // A check of a signature waits for nobody, so nobody else can begin it meanwhile.
-            let known = self.learn_access(From::Memory, token, hash).await?;
-            return self.conclude(known, proof, limit).await;
-        }
-        let digest = asked.digest();
-        let flight = self.flights.join(digest, || {
-            let (memory, asked) = (self.clone(), asked.clone());
-            async move {
-                let learned = memory.learn(From::Memory, &asked).await;
-                memory.flights.landed(&digest);
-                learned
-            }
-            .boxed()
-        });
-        self.conclude(flight.await?, proof, limit).await
+        let known = self.learn(From::Memory, asked).await?;
+        self.conclude(known, proof, limit).await
     }
 
     /// Whether `known`, learned since `proof` was taken, may be told. Its read may have
@@ -245,15 +215,35 @@ impl Memory {
         Ok(Found { known: Some(known), refusal, as_of })
     }
 
-    async fn learn(&self, from: From, asked: &Asked) -> Learned {
-        match asked {
-            Asked::Permanent(presented) => {
-                let mut learned =
-                    self.learn_permanent(from, std::slice::from_ref(presented)).await?;
-                learned.pop().ok_or(SHORT)
+    async fn learn(self: &Arc<Self>, from: From, asked: &Asked) -> Result<Arc<Known>, StoreError> {
+        let presented = match asked {
+            Asked::Permanent(presented) => presented,
+            // A check of a signature waits for nobody, so nobody else can begin it meanwhile.
+            Asked::Access(token, hash) => return self.learn_access(from, token, hash).await,
+        };
+        let seat = match from {
+            From::Memory => self.flights.share(presented, |flight| self.fly(from, flight)),
+            From::Store => self.strong_flights.board(presented, |flight| self.fly(from, flight)),
+        };
+        match seat.landed().await? {
+            Some(known) => Ok(known),
+            None => {
+                self.learn_permanent(from, slice::from_ref(presented)).await?.pop().ok_or(SHORT)
             }
-            Asked::Access(token, hash) => self.learn_access(from, token, hash).await,
         }
+    }
+
+    fn fly(self: &Arc<Self>, from: From, flight: Arc<Flight>) {
+        let memory = self.clone();
+        tokio::spawn(async move {
+            let flights = match from {
+                From::Memory => &memory.flights,
+                From::Store => &memory.strong_flights,
+            };
+            flight
+                .fly(flights, async |passengers| memory.learn_permanent(from, passengers).await)
+                .await;
+        });
     }
 
     async fn learn_permanent(
@@ -266,9 +256,13 @@ impl Memory {
         }
         let birth = self.following.birth();
         let keys: Vec<Key> = presented.iter().map(|presented| presented.id.into()).collect();
-        let tokens: Vec<Option<PermanentToken>> = records::load_all(&*self.store, &keys).await?;
-        let claims: Vec<_> =
-            presented.iter().zip(tokens).map(|(p, token)| Claimed::of(p, token)).collect();
+        let values = self.store.read(&keys).await?;
+        let mut claims = Vec::with_capacity(presented.len());
+        for (presented, value) in presented.iter().zip(values) {
+            let token: Option<PermanentToken> =
+                value.as_deref().map(records::decode).transpose()?;
+            claims.push(Claimed::of(presented, token));
+        }
         let owners: Result<Vec<_>, _> = claims.iter().flatten().map(Claimed::owner).collect();
         let owner_ids = owners?;
         let (owners, catalogue) = match owner_ids.as_slice() {
@@ -300,30 +294,51 @@ impl Memory {
         Ok(learned)
     }
 
-    async fn learn_access(&self, from: From, token: &str, hash: &TokenHash) -> Learned {
+    async fn learn_access(
+        &self,
+        from: From,
+        token: &str,
+        hash: &TokenHash,
+    ) -> Result<Arc<Known>, StoreError> {
         let birth = self.following.birth();
         let keys = self.facts.keys(from).await?;
+        Ok(self.learn_signed(token, Digest::from(hash), birth, &keys))
+    }
+
+    /// What there is to know of an access token under the keys that are held.
+    /// `None`: none are.
+    pub(super) fn learn_at_once(&self, token: &str, digest: Digest) -> Option<Arc<Known>> {
+        let birth = self.following.birth();
+        let keys = self.facts.held_keys(From::Memory)?;
+        Some(self.learn_signed(token, digest, birth, &keys))
+    }
+
+    fn learn_signed(
+        &self,
+        token: &str,
+        digest: Digest,
+        birth: Birth,
+        keys: &VerifyingKeys,
+    ) -> Arc<Known> {
         let stripes = [KEY_SET; 4];
-        let known = match jwt::verify_signature(token, &keys) {
+        let claims = match jwt::verify_signature(token, keys) {
+            Ok(claims) => claims,
             Err(rejection) => {
                 let known = Arc::new(Known::refused(rejection.into(), birth, stripes));
                 // What cost a signature check is kept; the rest is as quickly said again.
-                if rejection == Rejection::BadSignature {
-                    self.hold(Digest::from(hash), &known);
+                if matches!(rejection, Rejection::BadSignature | Rejection::WrongIssuer) {
+                    self.hold(digest, &known);
                 }
-                return Ok(known);
-            }
-            Ok(claims) => {
-                let revocable = Revocable::from(&claims);
-                let good = access::good(claims);
-                let token = good.principal.proof.token();
-                let finding = Finding { token, replaced_at: Timestamp::NEVER, outcome: Ok(good) };
-                let share = |grant| self.share(grant);
-                Known::found(finding, Some(revocable), birth, stripes, share)
+                return known;
             }
         };
-        let known = Arc::new(known);
-        self.hold(Digest::from(hash), &known);
-        Ok(known)
+        let revocable = Revocable::from(&claims);
+        let good = access::good(claims);
+        let token = good.principal.proof.token();
+        let finding = Finding { token, replaced_at: Timestamp::NEVER, outcome: Ok(good) };
+        let share = |grant| self.share(grant);
+        let known = Arc::new(Known::found(finding, Some(revocable), birth, stripes, share));
+        self.hold(digest, &known);
+        known
     }
 }

@@ -6,13 +6,17 @@
 //! | `following` | the view as the store's follower |
 //! | `known` | what is held of one token, with its answer encoded |
 //! | `facts` | what many tokens share: owners, catalogue, keys, revocations |
-//! | `learning` | asking the store, once for all who ask the same |
+//! | `flights` | look-ups under way: once for all who ask the same, together for who ask at once |
+//! | `learning` | asking the store |
 //!
 //! An answer is given from memory only if, *after* it was worked out, the proof that it
 //! began from is younger than the staleness bound (or than the caller's own). Else, and
 //! whenever nothing is held, the store is read. Errors are never held.
 
 mod facts;
+#[cfg(test)]
+mod flight_tests;
+mod flights;
 mod following;
 mod known;
 mod learning;
@@ -42,9 +46,9 @@ use tessera_shared::{
 pub(crate) use self::known::{Digest, Granted, Known};
 use self::{
     facts::Facts,
+    flights::Flights,
     following::{Following, Proof},
     known::Grant,
-    learning::Flights,
 };
 
 /// How many times in a staleness bound it is looked whether the view is complete.
@@ -71,6 +75,8 @@ pub(crate) struct Memory {
     refused: Tokens,
     grants: Cache<Box<[u8]>, Arc<Grant>>,
     flights: Flights,
+    /// Of questions that ask for the store as it is now.
+    strong_flights: Flights,
 }
 
 /// What was found, whatever was asked.
@@ -135,6 +141,7 @@ impl Memory {
             refused: tokens(bytes / REFUSED_PART),
             grants: Cache::new(GRANTS),
             flights: Flights::default(),
+            strong_flights: Flights::default(),
         });
         let follower: Arc<dyn Changes> = memory.following.clone();
         memory.store.follow(follower, bound / LOOKS_PER_BOUND);
@@ -211,15 +218,32 @@ impl Look<'_> {
     /// held.
     #[inline]
     pub(crate) fn at(&self, digest: &Digest) -> Option<(Arc<Known>, Option<Reason>)> {
-        let Memory { granted, refused, facts, .. } = self.memory;
-        let known = granted.get(digest).or_else(|| refused.get(digest))?;
+        let Memory { granted, refused, .. } = self.memory;
+        self.judge(granted.get(digest).or_else(|| refused.get(digest))?)
+    }
+
+    /// As [`Self::at`] of an access token that is not held, if its signature can be
+    /// checked with what is.
+    pub(crate) fn at_signature(
+        &self,
+        token: &str,
+        digest: Digest,
+    ) -> Option<(Arc<Known>, Option<Reason>)> {
+        // Else all would be done again with what the store has.
+        if !self.memory.is_fresh(self.proof, Duration::MAX) {
+            return None;
+        }
+        self.judge(self.memory.learn_at_once(token, digest)?)
+    }
+
+    fn judge(&self, known: Arc<Known>) -> Option<(Arc<Known>, Option<Reason>)> {
         if !self.memory.holds(&known) {
             return None;
         }
         let refusal = match known.at(self.now) {
             Err(reason) => Some(reason),
             Ok(granted) => match granted.revocable() {
-                Some(revocable) => facts.known_end(revocable)?,
+                Some(revocable) => self.memory.facts.known_end(revocable)?,
                 None => None,
             },
         };

@@ -27,15 +27,15 @@ use crate::testing::{FakeStore, NOW};
 /// No test is so slow that a view proven in it is older than this.
 const BOUND: Duration = Duration::from_secs(600);
 
-struct World {
-    store: Arc<FakeStore>,
+pub(super) struct World {
+    pub(super) store: Arc<FakeStore>,
     clock: Arc<ManualClock>,
-    memory: Arc<Memory>,
+    pub(super) memory: Arc<Memory>,
 }
 
 impl World {
     /// A memory with a view that is proven now.
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let world = Self::unproven(1 << 20, BOUND);
         world.prove();
         world
@@ -53,11 +53,15 @@ impl World {
         self.store.follower().unwrap().proven(Instant::now());
     }
 
-    async fn ask(&self, token: &str) -> Result<Option<Reason>, StoreError> {
+    pub(super) async fn ask(&self, token: &str) -> Result<Option<Reason>, StoreError> {
         self.ask_within(token, Duration::MAX).await
     }
 
-    async fn ask_within(&self, token: &str, limit: Duration) -> Result<Option<Reason>, StoreError> {
+    pub(super) async fn ask_within(
+        &self,
+        token: &str,
+        limit: Duration,
+    ) -> Result<Option<Reason>, StoreError> {
         let found = self.memory.find(token, limit).await?;
         let now = tessera_shared::clock::Clock::now(&*self.clock);
         Ok(found.verdict(now).err())

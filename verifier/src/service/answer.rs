@@ -24,6 +24,10 @@ use crate::memory::Granted;
 const PRINCIPAL: u32 = 1;
 const AS_OF: u32 = 3;
 const RESPONSES: u32 = 1;
+/// `Principal.role`, `Principal.scopes`, `Principal.audiences`.
+const ROLE: u32 = 6;
+const SCOPES: u32 = 7;
+const AUDIENCES: u32 = 8;
 /// A gRPC message's prefix: whether it is compressed, and its length in 4 bytes.
 const PREFIX: usize = 5;
 
@@ -146,8 +150,8 @@ const fn denial_reason(reason: Reason) -> DenialReason {
     }
 }
 
-/// The principal in two halves: the token's own fields, and those that many tokens share.
-pub(crate) fn principal(principal: &Principal) -> (v1::Principal, v1::Principal) {
+/// The fields of the principal that are the token's own, encoded.
+pub(crate) fn own_fields(principal: &mut Principal) -> Vec<u8> {
     let (kind, token_id, session_id) = match principal.proof {
         Proof::Session(id) => (PrincipalKind::Session, 0, id.get()),
         Proof::PermanentToken(id) => (PrincipalKind::PermanentToken, id.get(), 0),
@@ -160,16 +164,29 @@ pub(crate) fn principal(principal: &Principal) -> (v1::Principal, v1::Principal)
         user_id: principal.user.get(),
         issued_at: Some(timestamp(principal.issued_at)),
         expires_at: principal.expires_at.map(timestamp),
-        name: principal.name.clone(),
+        name: std::mem::take(&mut principal.name),
         ..v1::Principal::default()
     };
-    let common = v1::Principal {
-        role: principal.role.clone(),
-        scopes: principal.scopes.iter().map(str::to_owned).collect(),
-        audiences: principal.audiences.clone(),
-        ..v1::Principal::default()
+    own.encode_to_vec()
+}
+
+/// Its other fields, which many tokens share, encoded.
+pub(crate) fn shared_fields(principal: &Principal) -> Vec<u8> {
+    let fields = || {
+        let role = (ROLE, principal.role.as_str());
+        let scopes = principal.scopes.iter().map(|scope| (SCOPES, scope));
+        let audiences = principal.audiences.iter().map(|audience| (AUDIENCES, audience.as_str()));
+        // A field that is no list is left out when it is empty.
+        let role = Some(role).filter(|(_, role)| !role.is_empty());
+        role.into_iter().chain(scopes).chain(audiences)
     };
-    (own, common)
+    let mut out = Vec::with_capacity(fields().map(|(_, text)| delimited_len(text.len())).sum());
+    for (field, text) in fields() {
+        encode_key(field, WireType::LengthDelimited, &mut out);
+        encode_varint(text.len() as u64, &mut out);
+        out.extend_from_slice(text.as_bytes());
+    }
+    out
 }
 
 fn timestamp(at: Timestamp) -> prost_types::Timestamp {

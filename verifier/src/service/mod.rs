@@ -17,6 +17,7 @@ use tessera_proto::v1::{BatchVerifyRequest, VerifyRequest, verifier_service_serv
 use tessera_shared::{clock::Clock, examine, usage::UsageNotes};
 use tonic::{Code, Status, server::NamedService};
 
+pub(crate) use self::quick::Unanswered;
 use self::{
     answer::Answer,
     failure::{Failure, Violation},
@@ -59,10 +60,18 @@ impl Api {
     ///
     /// # Errors
     /// When the question is wrong, or can't be answered.
-    pub(crate) async fn verify(&self, message: &[u8]) -> Result<Bytes, Status> {
+    pub(crate) async fn verify(
+        &self,
+        message: &[u8],
+        unanswered: Unanswered,
+    ) -> Result<Bytes, Status> {
         let question = self.question(VerifyRequest::decode(message).map_err(unreadable)?);
         let question = question.map_err(Failure::from)?;
-        let found = self.memory.find(&question.token, question.limit).await;
+        let (token, limit) = (&question.token, question.limit);
+        let found = match unanswered {
+            Unanswered::NotHeld => self.memory.find_unheld(token, limit).await,
+            Unanswered::OutOfTheOrdinary => self.memory.find(token, limit).await,
+        };
         let found = found.map_err(Failure::from)?;
         Ok(self.answer(&question, &found).into_message())
     }

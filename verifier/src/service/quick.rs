@@ -8,7 +8,11 @@
 use std::{sync::Arc, time::Duration};
 
 use prost::bytes::Bytes;
-use tessera_shared::{examine::Terms, opaque::TokenHash};
+use tessera_shared::{
+    examine::{Reason, Terms},
+    jwt,
+    opaque::TokenHash,
+};
 
 use super::{
     Api, LARGEST_BATCH,
@@ -46,6 +50,15 @@ impl<'a> Fields<'a> {
         self.0 = rest;
         is_length_delimited.then_some((key >> 3, value))
     }
+}
+
+/// Why the hot path gives no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unanswered {
+    /// The token was looked for in memory, and there is nothing to tell from there.
+    NotHeld,
+    /// Nothing was looked for, or what was found is no plain grant.
+    OutOfTheOrdinary,
 }
 
 struct Question<'a> {
@@ -93,15 +106,26 @@ impl<'a> Question<'a> {
 }
 
 impl Api {
-    /// The answer to `Verify`, if the token is held and good for what is asked.
+    /// The answer to `Verify`, if the token is good for what is asked, and is held or is an
+    /// access token whose signature can be checked at once.
+    ///
+    /// # Errors
+    /// Why the ordinary path must answer.
     #[inline]
-    pub(crate) fn quick_answer(&self, message: &[u8]) -> Option<Bytes> {
+    pub(crate) fn quick_answer(&self, message: &[u8]) -> Result<Bytes, Unanswered> {
         let look = self.memory.look(self.clock.now());
-        let known = self.quick_look(&look, message)?;
-        let as_of = look.as_of(Duration::MAX)?;
-        let granted = known.at(look.now()).ok()?;
-        known.note_use(&self.usage, look.now());
-        Some(Answer::Granted(granted, as_of).into_message())
+        let question = self.quick_question(message).ok_or(Unanswered::OutOfTheOrdinary)?;
+        let digest = Digest::from(&TokenHash::of_bytes(question.token));
+        let found = look.at(&digest).or_else(|| first_seen(&look, question.token, digest));
+        let (known, refusal) = found.ok_or(Unanswered::NotHeld)?;
+        let answer = || {
+            let granted = known.at(look.now()).ok().filter(|_| refusal.is_none())?;
+            let as_of =
+                question.is_met_by(&granted.terms()).then(|| look.as_of(Duration::MAX))??;
+            known.note_use(&self.usage, look.now());
+            Some(Answer::Granted(granted, as_of).into_message())
+        };
+        answer().ok_or(Unanswered::OutOfTheOrdinary)
     }
 
     /// The answer to `BatchVerify`, if all its tokens are held and good for what is asked.
@@ -125,14 +149,28 @@ impl Api {
 
     #[inline]
     fn quick_look(&self, look: &Look<'_>, message: &[u8]) -> Option<Arc<Known>> {
-        let question = Question::parse(message)?;
-        let names_audience = !question.audience.is_empty();
-        if (self.require_audience && !names_audience) || question.audience.len() > LONGEST_AUDIENCE
-        {
-            return None;
-        }
+        let question = self.quick_question(message)?;
         let (known, refusal) = look.at(&Digest::from(&TokenHash::of_bytes(question.token)))?;
         let granted = known.at(look.now()).ok().filter(|_| refusal.is_none())?;
         question.is_met_by(&granted.terms()).then_some(known)
     }
+
+    #[inline]
+    fn quick_question<'a>(&self, message: &'a [u8]) -> Option<Question<'a>> {
+        let question = Question::parse(message)?;
+        let names_audience = !question.audience.is_empty();
+        let is_allowed = names_audience || !self.require_audience;
+        (is_allowed && question.audience.len() <= LONGEST_AUDIENCE).then_some(question)
+    }
+}
+
+/// Not on the way of what is held.
+#[cold]
+fn first_seen(
+    look: &Look<'_>,
+    token: &[u8],
+    digest: Digest,
+) -> Option<(Arc<Known>, Option<Reason>)> {
+    let token = std::str::from_utf8(token).ok().filter(|token| jwt::looks_like_jwt(token))?;
+    look.at_signature(token, digest)
 }
