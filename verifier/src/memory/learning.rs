@@ -22,7 +22,7 @@ use tessera_shared::{
 
 use super::{
     Digest, Found, Known, Memory,
-    facts::From,
+    facts::Source,
     following::{KEY_SET, Proof, ROLES, stripe},
 };
 
@@ -150,7 +150,7 @@ impl Memory {
             });
         }
         let presented: Vec<_> = missing.iter().map(|(_, presented)| presented.clone()).collect();
-        let learned = self.learn_permanent(From::Memory, &presented).await?;
+        let learned = self.learn_permanent(Source::Memory, &presented).await?;
         for ((place, _), known) in missing.into_iter().zip(learned) {
             let limit = questions.get(place).map_or(Duration::ZERO, |(_, limit)| *limit);
             if let Some(place) = found.get_mut(place) {
@@ -188,14 +188,14 @@ impl Memory {
         }
         if let Asked::Access(token, hash) = asked {
             // A check of a signature waits for nobody, so nobody else can begin it meanwhile.
-            let known = self.learn_access(From::Memory, token, hash).await?;
+            let known = self.learn_access(Source::Memory, token, hash).await?;
             return self.conclude(known, proof, limit).await;
         }
         let digest = asked.digest();
         let flight = self.flights.join(digest, || {
             let (memory, asked) = (self.clone(), asked.clone());
             async move {
-                let learned = memory.learn(From::Memory, &asked).await;
+                let learned = memory.learn(Source::Memory, &asked).await;
                 memory.flights.landed(&digest);
                 learned
             }
@@ -234,7 +234,7 @@ impl Memory {
     async fn learn_alone(self: &Arc<Self>, asked: &Asked) -> Result<Found, StoreError> {
         // Before the read: what the store says afterwards is at least this young.
         let as_of = self.clock.now();
-        let known = self.learn(From::Store, asked).await?;
+        let known = self.learn(Source::Store, asked).await?;
         let refusal = match known.at(as_of) {
             Err(reason) => Some(reason),
             Ok(granted) => match granted.revocable() {
@@ -245,20 +245,20 @@ impl Memory {
         Ok(Found { known: Some(known), refusal, as_of })
     }
 
-    async fn learn(&self, from: From, asked: &Asked) -> Learned {
+    async fn learn(&self, source: Source, asked: &Asked) -> Learned {
         match asked {
             Asked::Permanent(presented) => {
                 let mut learned =
-                    self.learn_permanent(from, std::slice::from_ref(presented)).await?;
+                    self.learn_permanent(source, std::slice::from_ref(presented)).await?;
                 learned.pop().ok_or(SHORT)
             }
-            Asked::Access(token, hash) => self.learn_access(from, token, hash).await,
+            Asked::Access(token, hash) => self.learn_access(source, token, hash).await,
         }
     }
 
     async fn learn_permanent(
         &self,
-        from: From,
+        source: Source,
         presented: &[Presented],
     ) -> Result<Vec<Arc<Known>>, StoreError> {
         if presented.is_empty() {
@@ -274,7 +274,7 @@ impl Memory {
         let (owners, catalogue) = match owner_ids.as_slice() {
             [] => (Vec::new(), None),
             some => {
-                let (owners, catalogue) = self.facts.owners(from, some).await?;
+                let (owners, catalogue) = self.facts.owners(source, some).await?;
                 (owners, Some(catalogue))
             }
         };
@@ -300,9 +300,9 @@ impl Memory {
         Ok(learned)
     }
 
-    async fn learn_access(&self, from: From, token: &str, hash: &TokenHash) -> Learned {
+    async fn learn_access(&self, source: Source, token: &str, hash: &TokenHash) -> Learned {
         let birth = self.following.birth();
-        let keys = self.facts.keys(from).await?;
+        let keys = self.facts.keys(source).await?;
         let stripes = [KEY_SET; 4];
         let known = match jwt::verify_signature(token, &keys) {
             Err(rejection) => {
