@@ -1,6 +1,8 @@
 //! What the tests stand on: a store that a test sets, and a verifier on it, asked
 //! through a real client.
 
+mod access;
+
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -33,6 +35,8 @@ use tokio::{
     task::JoinHandle,
 };
 use tonic::transport::Channel;
+
+pub(crate) use self::access::Access;
 
 /// 2026-11-24T10:00:00.250Z.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_514_400_250);
