@@ -66,6 +66,8 @@ pub(crate) struct FakeStore {
     reads: AtomicUsize,
     /// What was reported of the use of tokens.
     reported: Mutex<Vec<(TokenId, Usage)>>,
+    /// Told of each report.
+    report: Notify,
 }
 
 impl FakeStore {
@@ -137,6 +139,11 @@ impl FakeStore {
         of_token.fold(Usage::default(), |merged, (_, usage)| merged.merged(*usage))
     }
 
+    /// Waits until something more is reported.
+    pub(crate) async fn next_report(&self) {
+        self.report.notified().await;
+    }
+
     /// Adds the account and the user that tokens belong to.
     pub(crate) fn put_owner(&self) {
         self.put(AccountId::FIRST, Account { id: 1, ..Account::default() }.encode_to_vec());
@@ -203,6 +210,7 @@ impl StoreReader for FakeStore {
             return Err(StoreError::Unavailable(INTERNALS.to_owned()));
         }
         self.reported.lock().unwrap().extend_from_slice(notes);
+        self.report.notify_one();
         Ok(())
     }
 }
