@@ -1,12 +1,8 @@
 //! Asking the store: what memory has not, or may not say.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, PoisonError},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
-use futures_util::future::{BoxFuture, FutureExt as _, Shared, WeakShared, try_join_all};
+use futures_util::future::{FutureExt as _, try_join_all};
 use tessera_shared::{
     clock::Timestamp,
     examine::{
@@ -23,6 +19,7 @@ use tessera_shared::{
 use super::{
     Digest, Found, Known, Memory,
     facts::Source,
+    flights::Learned,
     following::{KEY_SET, Proof, ROLES, stripe},
 };
 
@@ -31,38 +28,6 @@ const SHORT: StoreError = StoreError::Damaged("an answer of the store");
 /// Look-ups of one batch that are under way at the same time: enough for a store to
 /// pipeline them, and few enough that a batch leaves room for others.
 const SIDE_BY_SIDE: usize = 256;
-/// Above this many, the map of those under way is freed of what nobody waits for.
-const UNDER_WAY: usize = 1024;
-
-type Learned = Result<Arc<Known>, StoreError>;
-type Flight = Shared<BoxFuture<'static, Learned>>;
-
-/// The look-ups under way, so that many who ask the same ask once.
-#[derive(Default)]
-pub(super) struct Flights(Mutex<HashMap<Digest, WeakShared<BoxFuture<'static, Learned>>>>);
-
-impl Flights {
-    /// The look-up under way for this, or else `start`ed now. It goes on for as long as
-    /// one of those who wait for it does.
-    fn join(&self, digest: Digest, start: impl FnOnce() -> BoxFuture<'static, Learned>) -> Flight {
-        let mut under_way = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = under_way.get(&digest).and_then(WeakShared::upgrade) {
-            return flight;
-        }
-        if under_way.len() >= UNDER_WAY {
-            under_way.retain(|_, flight| flight.upgrade().is_some());
-        }
-        let flight = start().shared();
-        if let Some(weak) = flight.downgrade() {
-            under_way.insert(digest, weak);
-        }
-        flight
-    }
-
-    fn landed(&self, digest: &Digest) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(digest);
-    }
-}
 
 /// A token that may be good, by its form.
 #[derive(Clone)]

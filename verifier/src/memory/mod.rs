@@ -6,13 +6,15 @@
 //! | `following` | the view as the store's follower |
 //! | `known` | what is held of one token, with its answer encoded |
 //! | `facts` | what many tokens share: owners, catalogue, keys, revocations |
-//! | `learning` | asking the store, once for all who ask the same |
+//! | `learning` | asking the store |
+//! | `flights` | what is asked at the moment, once for all who ask the same |
 //!
 //! An answer is given from memory only if, *after* it was worked out, the proof that it
 //! began from is younger than the staleness bound (or than the caller's own). Else, and
 //! whenever nothing is held, the store is read. Errors are never held.
 
 mod facts;
+mod flights;
 mod following;
 mod known;
 mod learning;
@@ -42,9 +44,9 @@ use tessera_shared::{
 pub(crate) use self::known::{Digest, Granted, Known};
 use self::{
     facts::Facts,
+    flights::Flights,
     following::{Following, Proof},
     known::Grant,
-    learning::Flights,
 };
 
 /// How many times in a staleness bound it is looked whether the view is complete.
@@ -134,7 +136,7 @@ impl Memory {
             granted: tokens(bytes - bytes / REFUSED_PART),
             refused: tokens(bytes / REFUSED_PART),
             grants: Cache::new(GRANTS),
-            flights: Flights::default(),
+            flights: Flights::new(),
         });
         let follower: Arc<dyn Changes> = memory.following.clone();
         memory.store.follow(follower, bound / LOOKS_PER_BOUND);
