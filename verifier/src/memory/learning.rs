@@ -28,6 +28,8 @@ const SHORT: StoreError = StoreError::Damaged("an answer of the store");
 /// Look-ups of one batch that are under way at the same time: enough for a store to
 /// pipeline them, and few enough that a batch leaves room for others.
 const SIDE_BY_SIDE: usize = 256;
+/// Signatures of one batch that are checked in a row: about a millisecond of work.
+pub(super) const CHECKS_AT_A_TIME: usize = 16;
 
 /// A token that may be good, by its form.
 #[derive(Clone)]
@@ -125,8 +127,12 @@ impl Memory {
         // Access tokens, and what must be read alone: those are asked side by side.
         let mut missing = questions.iter().zip(&mut found).filter(|(_, found)| found.is_none());
         loop {
-            let (mut places, mut finding) = (Vec::new(), Vec::new());
-            for ((token, limit), place) in missing.by_ref().take(SIDE_BY_SIDE) {
+            let (mut places, mut finding, mut checks) = (Vec::new(), Vec::new(), 0);
+            while places.len() < SIDE_BY_SIDE
+                && checks < CHECKS_AT_A_TIME
+                && let Some(((token, limit), place)) = missing.next()
+            {
+                checks += usize::from(jwt::looks_like_jwt(token));
                 places.push(place);
                 finding.push(self.find(token, *limit));
             }
@@ -136,6 +142,8 @@ impl Memory {
             for (place, one) in places.into_iter().zip(try_join_all(finding).await?) {
                 *place = Some(one);
             }
+            // Other calls of this thread need not wait for all signatures of a batch.
+            tokio::task::yield_now().await;
         }
         found.into_iter().map(|found| found.ok_or(SHORT)).collect()
     }
