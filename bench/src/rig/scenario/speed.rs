@@ -25,19 +25,19 @@ enum Verifier {
 }
 
 pub(super) async fn permanent_cached(options: Options) -> Result<Vec<Row>, Failure> {
-    let options = options.clone().with_room_for(options.tokens.unwrap_or(1000));
-    let (system, tokens) = permanent(&options, 1000).await?;
-    let push = Push::new(&options, Bodies::verify(&tokens));
-    let pairs = pairs(&options, &system, &push, first(&tokens)?, Verifier::Warm).await?;
-    Ok(rows_of("permanent-cached", &pairs))
+    cached("permanent-cached", options, 1000).await
 }
 
 pub(super) async fn permanent_cached_1m(options: Options) -> Result<Vec<Row>, Failure> {
-    let options = options.clone().with_room_for(options.tokens.unwrap_or(1_000_000));
-    let (system, tokens) = permanent(&options, 1_000_000).await?;
+    cached("permanent-cached-1m", options, 1_000_000).await
+}
+
+async fn cached(name: &str, options: Options, usual: usize) -> Result<Vec<Row>, Failure> {
+    let options = options.clone().with_room_for(options.tokens.unwrap_or(usual));
+    let (system, tokens) = permanent(&options, usual).await?;
     let push = Push::new(&options, Bodies::verify(&tokens));
     let pairs = pairs(&options, &system, &push, first(&tokens)?, Verifier::Warm).await?;
-    Ok(rows_of("permanent-cached-1m", &pairs))
+    Ok(rows_of(name, &pairs))
 }
 
 pub(super) async fn jwt_cached(options: Options) -> Result<Vec<Row>, Failure> {
