@@ -10,23 +10,11 @@ use crate::{
     failure::Failure,
     fields::Page,
     sessions::ID_ATTEMPTS,
-    testing::Issuer,
-    tokens::{Filter, NewToken},
+    testing::{Issuer, new_token},
+    tokens::Filter,
 };
 
 const WHOLE: Page = Page { after: 0, size: 100 };
-
-fn new_token() -> NewToken {
-    NewToken {
-        name: "t".to_owned(),
-        description: String::new(),
-        role: "Users".to_owned(),
-        audiences: Vec::new(),
-        allowed_cidrs: Vec::new(),
-        expires_at: None,
-        not_before: None,
-    }
-}
 
 #[tokio::test]
 async fn a_taken_id_is_drawn_again() {
@@ -37,7 +25,7 @@ async fn a_taken_id_is_drawn_again() {
         let pair = issuer.login("admin").await.unwrap();
         assert_eq!(issuer.refusal(&pair.access).await, None);
         issuer.store.take_ids(taken as i64);
-        let created = issuer.core.create_token(&admin, new_token()).await.unwrap();
+        let created = issuer.core.create_token(&admin, new_token("t")).await.unwrap();
         assert_eq!(issuer.refusal(created.plain.expose()).await, None);
     }
 }
@@ -49,7 +37,7 @@ async fn an_id_is_not_drawn_for_ever() {
     issuer.store.take_ids(ID_ATTEMPTS as i64);
     assert!(issuer.login("admin").await.is_err());
     issuer.store.take_ids(ID_ATTEMPTS as i64);
-    assert!(issuer.core.create_token(&admin, new_token()).await.is_err());
+    assert!(issuer.core.create_token(&admin, new_token("t")).await.is_err());
 }
 
 #[tokio::test]
@@ -69,7 +57,7 @@ async fn another_users_session_is_neither_shown_nor_ended() {
 async fn another_accounts_token_is_not_listed() {
     let issuer = Issuer::start().await;
     let admin = issuer.admin().await;
-    let created = issuer.core.create_token(&admin, new_token()).await.unwrap();
+    let created = issuer.core.create_token(&admin, new_token("t")).await.unwrap();
     let other: AccountId = 77.try_into().unwrap();
     issuer.store.index_add(Index::TokensOf(other), created.token.id).await.unwrap();
     let list = |account| {
@@ -86,8 +74,8 @@ async fn the_place_of_another_accounts_id_is_given_back() {
     let admin = issuer.admin().await;
     issuer.store.take_ids(2);
     for _ in 0..3 {
-        issuer.core.create_token(&admin, new_token()).await.unwrap();
+        issuer.core.create_token(&admin, new_token("t")).await.unwrap();
     }
-    let fourth = issuer.core.create_token(&admin, new_token()).await;
+    let fourth = issuer.core.create_token(&admin, new_token("t")).await;
     assert!(matches!(fourth, Err(Failure::TokenLimitReached(3))));
 }

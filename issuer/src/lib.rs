@@ -60,7 +60,7 @@ use tessera_shared::{
     usage::{UsageNotes, report_during},
 };
 use tokio::{sync::watch, time::MissedTickBehavior};
-use tonic::server::NamedService;
+use tonic::{server::NamedService, service::Routes};
 use tonic_health::server::HealthReporter;
 
 pub use crate::bootstrap::FirstAdministrator;
@@ -133,11 +133,11 @@ pub async fn run(
     let first = first_start(config)?;
     let (mut health, health_service) = tonic_health::server::health_reporter();
     report(&health, false).await;
-    let router = tessera_serve::server(config.tls.as_ref())?
-        .add_service(IssuerServiceServer::new(IssuerApi(core.clone())))
+    let routes = Routes::new(IssuerServiceServer::new(IssuerApi(core.clone())))
         .add_service(AdminServiceServer::new(AdminApi(core.clone())))
         .add_service(health_service);
-    let router = tessera_serve::with_reflection(router)?;
+    let routes = tessera_serve::with_reflection(routes)?;
+    let router = tessera_serve::server(config.tls.as_ref())?.add_routes(routes);
     let beats = tokio::spawn(beat(core.store.clone(), config.staleness_bound / BEATS_PER_BOUND));
     let background = tokio::spawn(prepare(core.clone(), first, ready, health.clone()));
     let gathering = tokio::spawn(usage::keep_gathering(core.clone(), config.usage_interval));

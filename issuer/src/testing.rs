@@ -33,6 +33,7 @@ use crate::{
     keys::{KeyRules, Keys},
     sessions::{Client, Pair},
     throttle::{Limits, Throttle},
+    tokens::NewToken,
 };
 
 pub(crate) const PASSWORD: &str = "correct horse battery";
@@ -268,6 +269,19 @@ pub(crate) fn first_start(password: Option<&str>) -> FirstStart {
 }
 
 /// A client of no address.
+/// What is asked for to get a token of the role Users that never expires.
+pub(crate) fn new_token(name: &str) -> NewToken {
+    NewToken {
+        name: name.to_owned(),
+        description: String::new(),
+        role: "Users".to_owned(),
+        audiences: Vec::new(),
+        allowed_cidrs: Vec::new(),
+        expires_at: None,
+        not_before: None,
+    }
+}
+
 pub(crate) fn client() -> Client {
     Client { address: None, user_agent: "test".to_owned() }
 }

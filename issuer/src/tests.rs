@@ -10,21 +10,9 @@ use crate::{
     caller::Caller,
     failure::Failure,
     fields::Page,
-    testing::{Issuer, PASSWORD},
-    tokens::{Filter, NewToken},
+    testing::{Issuer, PASSWORD, new_token},
+    tokens::Filter,
 };
-
-fn new_token(name: &str) -> NewToken {
-    NewToken {
-        name: name.to_owned(),
-        description: String::new(),
-        role: "Users".to_owned(),
-        audiences: Vec::new(),
-        allowed_cidrs: Vec::new(),
-        expires_at: None,
-        not_before: None,
-    }
-}
 
 fn anna() -> NewUser {
     NewUser { username: "anna".to_owned(), password: PASSWORD.to_owned(), role: "Users".to_owned() }

@@ -8,23 +8,11 @@ use tessera_shared::{
     usage::Usage,
 };
 
-use crate::{
-    testing::{Issuer, START},
-    tokens::NewToken,
-};
+use crate::testing::{Issuer, START, new_token};
 
 /// A token of the administrator's, and its string.
 async fn token(issuer: &Issuer) -> (TokenId, String) {
-    let wanted = NewToken {
-        name: "used".to_owned(),
-        description: String::new(),
-        role: "Users".to_owned(),
-        audiences: Vec::new(),
-        allowed_cidrs: Vec::new(),
-        expires_at: None,
-        not_before: None,
-    };
-    let created = issuer.core.create_token(&issuer.admin().await, wanted).await.unwrap();
+    let created = issuer.core.create_token(&issuer.admin().await, new_token("used")).await.unwrap();
     (created.token.id.try_into().unwrap(), created.plain.expose().to_owned())
 }
 

@@ -123,15 +123,7 @@ pub fn server(tls: Option<&TlsFiles>) -> Result<Server, ServeError> {
 ///
 /// # Errors
 /// Never with a contract that compiles.
-pub fn with_reflection(router: Router) -> Result<Router, ServeError> {
-    Ok(router.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?))
-}
-
-/// As [`with_reflection`], for a server of our own.
-///
-/// # Errors
-/// Never with a contract that compiles.
-pub fn routes_with_reflection(routes: Routes) -> Result<Routes, ServeError> {
+pub fn with_reflection(routes: Routes) -> Result<Routes, ServeError> {
     let routes = routes.add_service(reflection().build_v1()?);
     Ok(routes.add_service(reflection().build_v1alpha()?))
 }

@@ -86,7 +86,7 @@ async fn serve(
     let (mut health, health_service) = tonic_health::server::health_reporter();
     let reporter = health.clone();
     tessera_serve::report::<Named>(&health, false).await;
-    let routes = tessera_serve::routes_with_reflection(Routes::new(health_service))?.prepare();
+    let routes = tessera_serve::with_reflection(Routes::new(health_service))?.prepare();
     let tls = config.tls.as_ref().map(tessera_serve::tls::acceptor).transpose()?;
     let usage = Arc::new(UsageNotes::default());
     let api = Api {

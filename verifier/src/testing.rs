@@ -1,6 +1,8 @@
 //! What the tests stand on: a store that a test sets, and a verifier on it, asked
 //! through a real client.
 
+mod access;
+
 use std::{
     collections::HashMap,
     net::SocketAddr,
@@ -34,6 +36,8 @@ use tokio::{
 };
 use tonic::transport::Channel;
 
+pub(crate) use self::access::Access;
+
 /// 2026-11-24T10:00:00.250Z.
 pub(crate) const NOW: Timestamp = Timestamp::from_millis(1_795_514_400_250);
 /// What the fake store says of itself, and no answer may.
@@ -62,6 +66,8 @@ pub(crate) struct FakeStore {
     reads: AtomicUsize,
     /// What was reported of the use of tokens.
     reported: Mutex<Vec<(TokenId, Usage)>>,
+    /// Told of each report.
+    report: Notify,
 }
 
 impl FakeStore {
@@ -133,6 +139,11 @@ impl FakeStore {
         of_token.fold(Usage::default(), |merged, (_, usage)| merged.merged(*usage))
     }
 
+    /// Waits until something more is reported.
+    pub(crate) async fn next_report(&self) {
+        self.report.notified().await;
+    }
+
     /// Adds the account and the user that tokens belong to.
     pub(crate) fn put_owner(&self) {
         self.put(AccountId::FIRST, Account { id: 1, ..Account::default() }.encode_to_vec());
@@ -199,6 +210,7 @@ impl StoreReader for FakeStore {
             return Err(StoreError::Unavailable(INTERNALS.to_owned()));
         }
         self.reported.lock().unwrap().extend_from_slice(notes);
+        self.report.notify_one();
         Ok(())
     }
 }

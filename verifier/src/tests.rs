@@ -1,72 +1,33 @@
 use std::{sync::Arc, time::Duration};
 
-use ring::rand::SystemRandom;
 use tessera_proto::v1::{
     DenialReason, PrincipalKind, verifier_service_client::VerifierServiceClient,
     verify_response::Verdict,
 };
-use tessera_shared::{
-    id::{AccountId, SessionId, UserId},
-    jwt::{AccessClaims, AccessSigner},
-    keys::{Algorithm, KeyEntry, KeySet, KeyState, PrivateKey},
-    principal::Proof,
-    revocation::{ALL_VERSIONS, Revocation, Subject},
-    store::Key,
-};
+use tessera_shared::store::Key;
 use tonic::Code;
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
 };
 
-use crate::testing::{FakeStore, NOW, Running, asking, http_get};
+use crate::testing::{Access, FakeStore, Running, asking, http_get};
 
 /// For what must happen soon; long, so that a busy machine fails no test.
 const SOON: Duration = Duration::from_secs(30);
-const ISSUER: &str = "https://tessera.test";
-
-fn key_set(key: &PrivateKey) -> KeySet {
-    let entry = KeyEntry::new(key.public().clone(), KeyState::Signing, NOW);
-    KeySet { issuer: ISSUER.to_owned(), keys: vec![entry] }
-}
-
-fn session_claims(session: SessionId) -> AccessClaims {
-    AccessClaims {
-        issuer: ISSUER.to_owned(),
-        user: UserId::FIRST,
-        account: AccountId::FIRST,
-        proof: Proof::Session(session),
-        user_version: 0,
-        token_version: None,
-        audiences: vec!["cdn".to_owned()],
-        issued_at: NOW,
-        expires_at: NOW.after(Duration::from_secs(3600)),
-        not_before: None,
-        jti: "1".to_owned(),
-        role: "Users".to_owned(),
-        scope: "cdn:read".to_owned(),
-        name: "ada".to_owned(),
-        allowed_cidrs: Vec::new(),
-    }
-}
 
 #[tokio::test]
 async fn an_access_token_is_granted_until_its_session_is_ended() {
     let running = Running::start(&[]).await;
-    let key = PrivateKey::generate(Algorithm::Es256, &SystemRandom::new()).unwrap();
-    running.store.put(Key::KeySet, key_set(&key).to_bytes());
-    let session = SessionId::try_from(9).unwrap();
-    let token = AccessSigner::new(key).sign(&session_claims(session)).unwrap();
+    let access = Access::new(&running.store);
+    let token = access.token();
     let mut client = running.client.clone();
 
     let answer = client.verify(asking(&token)).await.unwrap().into_inner();
     let Some(Verdict::Principal(principal)) = answer.verdict else { panic!("no grant") };
     assert_eq!(principal.kind(), PrincipalKind::Session);
-    assert_eq!((principal.session_id, principal.token_id), (9, 0));
+    assert_eq!((principal.session_id, principal.token_id), (Access::SESSION, 0));
 
-    let subject = Subject::Session(session);
-    let later = NOW.after(Duration::from_secs(3600));
-    let end = Revocation { min_version: ALL_VERSIONS, revision: 1, garbage_at: later };
-    running.store.put(subject.key(), subject.revoke(None, end, NOW).unwrap());
+    access.end(&running.store);
     let answer = client.verify(asking(&token)).await.unwrap().into_inner();
     let Some(Verdict::Denial(denial)) = answer.verdict else { panic!("no denial") };
     assert_eq!(denial.reason(), DenialReason::Revoked);
@@ -77,15 +38,14 @@ async fn the_public_keys_are_published_and_an_outage_is_no_empty_set() {
     let running = Running::start(&[]).await;
     let path = "/.well-known/jwks.json";
     assert!(running.get(path).await.starts_with("HTTP/1.1 503"), "before the first key");
-    let key = PrivateKey::generate(Algorithm::Es256, &SystemRandom::new()).unwrap();
-    running.store.put(Key::KeySet, key_set(&key).to_bytes());
+    let access = Access::new(&running.store);
     let answer = running.get(path).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     assert!(head.starts_with("HTTP/1.1 200"));
     assert!(head.contains("content-type: application/json"));
     assert!(head.contains("cache-control: public, max-age=15"));
     let keys: serde_json::Value = serde_json::from_str(body).unwrap();
-    assert_eq!(keys["keys"][0]["kid"], key.public().kid());
+    assert_eq!(keys["keys"][0]["kid"], access.kid());
     for break_it in [FakeStore::cut as fn(&FakeStore), |store| {
         store.mend();
         store.put(Key::KeySet, b"damaged".to_vec());

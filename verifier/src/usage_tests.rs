@@ -24,7 +24,7 @@ async fn verify(running: &Running, token: &str) {
 async fn reported(running: &Running, token: i64, usage: Usage) {
     let watch = async {
         while running.store.usage(token) != usage {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            running.store.next_report().await;
         }
     };
     let found = tokio::time::timeout(SOON, watch).await;

@@ -6,9 +6,11 @@
 //! - `tokens`: tokens by the million, straight to the store
 //! - `load`: the load generator; `measure`: one window of it
 //! - `machine`: what the kernel says; `report`: what is printed
+//! - `failure`: why a measurement can't go on; it exits 1, and 2 on an unknown scenario
 //!
 //! To add a scenario: a function in `scenario/` that answers rows, and a line in [`scenario::ALL`].
 
+mod failure;
 mod load;
 mod machine;
 mod measure;
@@ -19,12 +21,16 @@ mod system;
 mod tokens;
 
 use std::{
+    io::{self, Write as _},
     path::{Path, PathBuf},
+    process::ExitCode,
     time::Duration,
 };
 
 use clap::Parser;
 use serde_json::json;
+
+use crate::failure::{Failure, OrFail as _};
 
 /// Measures Tessera beside a no-op server
 #[derive(Clone, Parser)]
@@ -39,12 +45,12 @@ struct Options {
     pairs: usize,
 
     /// The length of a window, in seconds
-    #[arg(long, default_value_t = 4.0)]
-    seconds: f64,
+    #[arg(long, default_value = "4", value_parser = seconds)]
+    seconds: Duration,
 
     /// Load before each window, in seconds
-    #[arg(long, default_value_t = 1.0)]
-    warm_up: f64,
+    #[arg(long, default_value = "1", value_parser = seconds)]
+    warm_up: Duration,
 
     /// Connections [default of most scenarios]
     #[arg(long, default_value_t = 8)]
@@ -91,13 +97,15 @@ struct Options {
     json: Option<PathBuf>,
 }
 
-impl Options {
-    fn window(&self) -> Duration {
-        Duration::from_secs_f64(self.seconds)
-    }
+fn seconds(text: &str) -> Result<Duration, String> {
+    let number = text.parse::<f64>().map_err(|error| error.to_string())?;
+    Duration::try_from_secs_f64(number).map_err(|error| error.to_string())
+}
 
-    fn warm_up(&self) -> Duration {
-        Duration::from_secs_f64(self.warm_up)
+impl Options {
+    /// All cores that are given to something.
+    fn all_cores(&self) -> String {
+        [&*self.server_cores, &*self.load_cores, &*self.store_cores].join(",")
     }
 
     /// With a verifier's cache that holds `tokens` for sure, unless the command line says
@@ -113,8 +121,8 @@ impl Options {
         self
     }
 
-    fn program(&self, name: &str) -> PathBuf {
-        let own = std::env::current_exe().expect("a path of this program");
+    fn program(&self, name: &str) -> Result<PathBuf, Failure> {
+        let own = std::env::current_exe().or_fail("find out where this program is")?;
         let beside = own.parent().unwrap_or(Path::new("."));
         let found = match (name, &self.verifier, &self.programs) {
             ("tessera-verifier", Some(given), _) => given.clone(),
@@ -123,40 +131,55 @@ impl Options {
             _ => beside.join(name),
         };
         let found = std::path::absolute(&found).unwrap_or(found);
-        assert!(found.exists(), "{} is not built; see BENCHMARKS.md", found.display());
-        found
+        if found.is_file() {
+            return Ok(found);
+        }
+        let remedy = "build it as BENCHMARKS.md says, or give --programs or --verifier";
+        Err(Failure::NoProgram { program: found.display().to_string(), remedy })
     }
 }
 
 #[tokio::main]
-async fn main() {
-    let options = Options::parse();
-    let chosen = scenario::chosen(&options.scenarios);
-    println!("{}", report::HEAD);
+async fn main() -> ExitCode {
+    match run(&Options::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+async fn run(options: &Options) -> Result<(), Failure> {
+    let chosen = scenario::chosen(&options.scenarios)?;
+    print(report::HEAD)?;
     let mut rows = Vec::new();
     for scenario in chosen {
-        let (busy, total) = machine::busy();
-        system::unpin(&options);
-        let new = (scenario.run)(options.clone()).await;
-        new.iter().for_each(|row| println!("{}", row.markdown()));
+        let (busy, total) = machine::busy()?;
+        system::unpin(options)?;
+        let new = (scenario.run)(options.clone()).await?;
+        new.iter().try_for_each(|row| print(&row.markdown()))?;
         rows.extend(new);
-        let after = machine::busy();
+        let after = machine::busy()?;
         let share = (after.0 - busy) / (after.1 - total);
         eprintln!("{}: the machine was {:.0} % busy in all", scenario.name, share * 100.0);
     }
-    let Some(file) = &options.json else { return };
+    let Some(file) = &options.json else { return Ok(()) };
     let all = json!({
         "rows": rows.iter().map(report::Row::json).collect::<Vec<_>>(),
         "pairs": options.pairs,
-        "seconds": options.seconds,
+        "seconds": options.seconds.as_secs_f64(),
         "connections": options.connections,
         "streams": options.streams,
         "verifier_flags": options.verifier_flag,
     });
-    let text = serde_json::to_string_pretty(&all).expect("JSON");
+    let text = format!("{all:#}");
     if file.as_os_str() == "-" {
-        println!("{text}");
-    } else {
-        std::fs::write(file, text).expect("the file of --json");
+        return print(&text);
     }
+    std::fs::write(file, text).or_fail(format_args!("write {}, given by --json", file.display()))
+}
+
+fn print(line: &str) -> Result<(), Failure> {
+    writeln!(io::stdout(), "{line}").or_fail("write to standard output")
 }

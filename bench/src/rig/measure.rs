@@ -1,6 +1,7 @@
 //! One server under load: requests a second, and what of the CPU each took.
 
 use std::{
+    collections::BTreeMap,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -9,7 +10,8 @@ use tokio::time::sleep;
 
 use crate::{
     Options,
-    load::{Bodies, Load, Pace, Plan},
+    failure::Failure,
+    load::{Bodies, Counts, Load, Pace, Plan},
     machine,
     system::Server,
 };
@@ -63,59 +65,90 @@ impl Push {
     }
 }
 
+/// What there is to read before and after a window.
+struct Look {
+    at: Instant,
+    counts: Counts,
+    server: Duration,
+    own: Duration,
+    threads: BTreeMap<u32, Duration>,
+}
+
+impl Look {
+    fn now(server: &Server, load: &Load) -> Result<Self, Failure> {
+        let pid = server.process.id();
+        Ok(Self {
+            threads: machine::cpu_of_threads(pid)?,
+            at: Instant::now(),
+            counts: load.counts(),
+            server: machine::cpu(pid)?,
+            own: machine::cpu(std::process::id())?,
+        })
+    }
+}
+
 /// Pushes as hard as it goes.
-pub(crate) async fn saturate(options: &Options, server: &Server, push: &Push) -> Sample {
+pub(crate) async fn saturate(
+    options: &Options,
+    server: &Server,
+    push: &Push,
+) -> Result<Sample, Failure> {
     let load = Load::start(push.plan(server, Pace::Full));
-    sleep(options.warm_up()).await;
-    let (pid, own) = (server.process.id(), std::process::id());
-    let look = || {
-        let threads = machine::cpu_of_threads(pid);
-        (Instant::now(), load.counts(), machine::cpu(pid), machine::cpu(own), threads)
-    };
-    let before = look();
-    sleep(options.window()).await;
-    let after = look();
-    load.stop();
-    let seconds = (after.0 - before.0).as_secs_f64();
-    let answers = |counts: &crate::load::Counts| counts.grants + counts.denials + counts.errors;
-    let answered = (answers(&after.1) - answers(&before.1)) as f64;
-    let cpu = (after.2 - before.2).as_secs_f64();
+    sleep(options.warm_up).await;
+    let before = Look::now(server, &load)?;
+    sleep(options.seconds).await;
+    let after = Look::now(server, &load)?;
+    load.stop()?;
+    Ok(sample(&before, &after))
+}
+
+fn sample(before: &Look, after: &Look) -> Sample {
+    let seconds = (after.at - before.at).as_secs_f64();
+    let answers = |counts: &Counts| counts.grants + counts.denials + counts.errors;
+    let answered = (answers(&after.counts) - answers(&before.counts)) as f64;
+    let cpu = after.server.saturating_sub(before.server).as_secs_f64();
     let spent = |(id, after): (&u32, &Duration)| {
-        after.saturating_sub(before.4.get(id).copied().unwrap_or_default())
+        after.saturating_sub(before.threads.get(id).copied().unwrap_or_default())
     };
-    let busiest = after.4.iter().map(spent).max();
+    let busiest = after.threads.iter().map(spent).max();
     Sample {
         rate: answered / seconds,
         cpu_us: cpu * 1e6 / answered,
         server_busy: cpu / seconds,
-        load_busy: (after.3 - before.3).as_secs_f64() / seconds,
+        load_busy: after.own.saturating_sub(before.own).as_secs_f64() / seconds,
         busiest_thread: busiest.unwrap_or_default().as_secs_f64() / cpu,
-        denials: after.1.denials,
-        errors: after.1.errors,
-        begun: after.1.begun,
+        denials: after.counts.denials,
+        errors: after.counts.errors,
+        begun: after.counts.begun,
     }
 }
 
 /// Sends each body to `server` once, or a little more.
-pub(crate) async fn touch_all(server: &Server, push: &Push) {
+pub(crate) async fn touch_all(server: &Server, push: &Push) -> Result<(), Failure> {
     let load = Load::start(push.plan(server, Pace::Full));
-    while load.counts().begun < push.bodies.len() {
+    while load.counts().begun < push.bodies.len() && !load.has_ended() {
         sleep(Duration::from_millis(20)).await;
     }
     let counts = load.counts();
-    load.stop();
-    assert_eq!((counts.denials, counts.errors), (0, 0), "{counts:?}");
+    load.stop()?;
+    match counts {
+        Counts { denials: 0, errors: 0, .. } => Ok(()),
+        _ => Err(Failure::Unexpected(format!("not every token is granted: {counts:?}"))),
+    }
 }
 
-/// The middle one, the least and the greatest.
+/// The middle one, the least and the greatest; of nothing, no number.
 pub(crate) fn median(values: &[f64]) -> (f64, f64, f64) {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     let at = |place: usize| sorted.get(place).copied().unwrap_or(f64::NAN);
-    let half = sorted.len() / 2;
-    let middle =
-        if sorted.len().is_multiple_of(2) { (at(half - 1) + at(half)) / 2.0 } else { at(half) };
-    (middle, at(0), at(sorted.len() - 1))
+    let (half, last) = (sorted.len() / 2, sorted.len().saturating_sub(1));
+    let middle = if sorted.len().is_multiple_of(2) {
+        (at(half.saturating_sub(1)) + at(half)) / 2.0
+    } else {
+        at(half)
+    };
+    (middle, at(0), at(last))
 }
 
 #[cfg(test)]
@@ -126,5 +159,6 @@ mod tests {
     fn the_median_stands_in_the_middle_or_between_two() {
         assert_eq!(median(&[3.0, 1.0, 2.0]), (2.0, 1.0, 3.0));
         assert_eq!(median(&[4.0, 1.0, 2.0, 3.0]), (2.5, 1.0, 4.0));
+        assert!(median(&[]).0.is_nan());
     }
 }

@@ -7,6 +7,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use crate::failure::{Failure, OrFail as _};
+
 /// A running program.
 pub(crate) struct Process {
     name: String,
@@ -22,10 +24,11 @@ impl Process {
         arguments: &[String],
         variables: &[(&str, &str)],
         dir: &Path,
-    ) -> Self {
+    ) -> Result<Self, Failure> {
         let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let log = dir.join(format!("{name}.log"));
-        let out = File::options().create(true).append(true).open(&log).expect("a log file");
+        let out = File::options().create(true).append(true).open(&log);
+        let out = out.or_fail(format_args!("write {}", log.display()))?;
         let child = Command::new("taskset")
             .args(["-c", cores])
             .arg(program)
@@ -35,11 +38,11 @@ impl Process {
             .envs(variables.iter().copied())
             .current_dir(dir)
             .stdin(Stdio::null())
-            .stdout(out.try_clone().expect("a second handle"))
+            .stdout(out.try_clone().or_fail("open a log twice")?)
             .stderr(out)
             .spawn()
-            .unwrap_or_else(|error| panic!("{} does not start: {error}", program.display()));
-        Self { name, child, log }
+            .or_fail(format_args!("start {name} by taskset (Debian: util-linux)"))?;
+        Ok(Self { name, child, log })
     }
 
     /// `taskset` becomes the program, so its id is the program's.
@@ -47,12 +50,12 @@ impl Process {
         self.child.id()
     }
 
-    /// Panics with the log if the program has ended.
-    pub(crate) fn assert_alive(&mut self) {
-        if let Some(status) = self.child.try_wait().expect("a child") {
-            let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-            panic!("{} ended, {status}:\n{log}", self.name);
-        }
+    /// Fails with the log if the program has ended.
+    pub(crate) fn still_runs(&mut self) -> Result<(), Failure> {
+        let ended = self.child.try_wait().or_fail(format_args!("look after {}", self.name))?;
+        let Some(status) = ended else { return Ok(()) };
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        Err(Failure::Ended { program: self.name.clone(), status, log: log.trim().to_owned() })
     }
 }
 
@@ -63,8 +66,16 @@ impl Drop for Process {
     }
 }
 
+/// Where the program `name` is, by PATH.
+pub(crate) fn on_path(name: &str, remedy: &'static str) -> Result<PathBuf, Failure> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let mut places = std::env::split_paths(&path).map(|dir| dir.join(name));
+    let found = places.find(|place| place.is_file());
+    found.ok_or_else(|| Failure::NoProgram { program: name.to_owned(), remedy })
+}
+
 /// An address of loopback that is free now.
-pub(crate) fn free_address() -> SocketAddr {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
-    listener.local_addr().expect("its address")
+pub(crate) fn free_address() -> Result<SocketAddr, Failure> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+    listener.and_then(|listener| listener.local_addr()).or_fail("find a free port of 127.0.0.1")
 }

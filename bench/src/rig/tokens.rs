@@ -7,7 +7,7 @@ use prost::Message as _;
 use ring::rand::SystemRandom;
 use tessera_shared::{
     clock::{Clock as _, SystemClock, Timestamp},
-    id::{AccountId, SessionId, TokenId, UserId, new_id},
+    id::{AccountId, NotAnId, SessionId, TokenId, UserId, new_id},
     jwt::{AccessClaims, AccessSigner},
     keys::{KeySet, open},
     opaque::Opaque,
@@ -17,6 +17,8 @@ use tessera_shared::{
 };
 use tokio::task::JoinSet;
 
+use crate::failure::{Failure, OrFail as _};
+
 /// As many as an account may have, unless set otherwise.
 const TOKENS_PER_ACCOUNT: usize = 50;
 /// Accounts that are written at the same time.
@@ -24,32 +26,42 @@ const WRITERS: usize = 256;
 /// Engineers.
 const ROLE: i64 = 5;
 
+/// Of a step that is named where it is called.
+type AnyError = Box<dyn std::error::Error + Send + Sync>;
+
 /// Makes accounts with a user each, enough for `tokens`; answers their numbers.
-pub(crate) async fn accounts(store: &Arc<RedisStore>, tokens: usize) -> Vec<i64> {
+pub(crate) async fn accounts(store: &Arc<RedisStore>, tokens: usize) -> Result<Vec<i64>, Failure> {
     let now = SystemClock.now();
-    let count = i64::try_from(tokens.div_ceil(TOKENS_PER_ACCOUNT)).expect("a count");
-    let ids: Vec<i64> = (0..count).map(|number| newest_id(now) - number).collect();
+    let newest = newest_id(now)?;
+    let count = tokens.div_ceil(TOKENS_PER_ACCOUNT) as i64;
+    let ids: Vec<i64> = (0..count).map(|number| newest - number).collect();
     spread(ids.clone(), {
         let store = store.clone();
-        move |id| make_account(store.clone(), id, now)
+        move |id| {
+            let store = store.clone();
+            async move {
+                let made = make_account(&store, id, now).await;
+                made.or_fail(format_args!("make the account {id}")).map(|()| Vec::new())
+            }
+        }
     })
-    .await;
-    ids
+    .await?;
+    Ok(ids)
 }
 
 /// An id as one made a second ago has it; those below it are as if made before.
-fn newest_id(now: Timestamp) -> i64 {
-    new_id(Timestamp::from_millis(now.millis() - 1000), &SystemRandom::new()).expect("random bytes")
-        | 0xfff
+fn newest_id(now: Timestamp) -> Result<i64, Failure> {
+    let at = Timestamp::from_millis(now.millis() - 1000);
+    Ok(new_id(at, &SystemRandom::new()).or_fail("make an id")? | 0xfff)
 }
 
-async fn make_account(store: Arc<RedisStore>, id: i64, now: Timestamp) -> Vec<String> {
-    let (account, user) = (AccountId::try_from(id).expect("id"), UserId::try_from(id).expect("id"));
+async fn make_account(store: &RedisStore, id: i64, now: Timestamp) -> Result<(), AnyError> {
+    let (account, user) = (AccountId::try_from(id)?, UserId::try_from(id)?);
     let created_at = now.millis();
     let name = format!("account {id}");
     let record = Account { id, name, disabled: false, created_at, version: 1 };
-    store.index_add(Index::Accounts, id).await.expect("an index");
-    records::create(&*store, account.into(), &record).await.expect("an account");
+    store.index_add(Index::Accounts, id).await?;
+    records::create(store, account.into(), &record).await?;
     let record = User {
         id,
         account: id,
@@ -59,9 +71,9 @@ async fn make_account(store: Arc<RedisStore>, id: i64, now: Timestamp) -> Vec<St
         version: 1,
         ..User::default()
     };
-    store.index_add(Index::UsersOf(account), id).await.expect("an index");
-    records::create(&*store, user.into(), &record).await.expect("a user");
-    Vec::new()
+    store.index_add(Index::UsersOf(account), id).await?;
+    records::create(store, user.into(), &record).await?;
+    Ok(())
 }
 
 /// Makes `count` permanent tokens that never expire, shared out among `accounts`, and
@@ -70,62 +82,65 @@ pub(crate) async fn permanent(
     store: &Arc<RedisStore>,
     accounts: &[i64],
     count: usize,
-) -> Vec<String> {
+) -> Result<Vec<String>, Failure> {
     let now = SystemClock.now();
+    let newest = newest_id(now)?;
     let jobs = accounts.iter().enumerate().map(|(number, &account)| {
         let from = number * TOKENS_PER_ACCOUNT;
         (account, from..count.min(from + TOKENS_PER_ACCOUNT))
     });
     let store = store.clone();
     spread(jobs.collect(), move |(account, numbers)| {
-        make_tokens(store.clone(), account, numbers, now)
+        let store = store.clone();
+        async move {
+            let mut plains = Vec::with_capacity(numbers.len());
+            for number in numbers {
+                let made = make_token(&store, account, newest - number as i64, now).await;
+                plains.push(made.or_fail(format_args!("make a token of the account {account}"))?);
+            }
+            Ok(plains)
+        }
     })
     .await
 }
 
-async fn make_tokens(
-    store: Arc<RedisStore>,
+async fn make_token(
+    store: &RedisStore,
     owner: i64,
-    numbers: Range<usize>,
+    id: i64,
     now: Timestamp,
-) -> Vec<String> {
-    let account = AccountId::try_from(owner).expect("an id");
-    let opaque = Opaque::new("tessera");
-    let rng = SystemRandom::new();
-    let mut plains = Vec::with_capacity(numbers.len());
-    for number in numbers {
-        let number = i64::try_from(number).expect("a count");
-        let id = TokenId::try_from(newest_id(now) - number).expect("an id");
-        let plain = opaque.permanent(id, &rng).expect("random bytes");
-        let token = PermanentToken {
-            id: id.get(),
-            account: owner,
-            user: owner,
-            role: ROLE,
-            hash: plain.hash().as_bytes().to_vec(),
-            name: format!("deploy-{number}"),
-            audiences: vec!["cdn".to_owned()],
-            secret_version: 1,
-            version: 1,
-            created_at: now.millis(),
-            ..PermanentToken::default()
-        };
-        let most = u32::try_from(TOKENS_PER_ACCOUNT).expect("a count");
-        let reserved = store.reserve(account, id, Timestamp::NEVER, now, most).await;
-        assert!(reserved.expect("a place"), "account {owner} is full");
-        store.index_add(Index::TokensOf(account), id.get()).await.expect("an index");
-        let swap = store.swap(&Key::Token(id), None, Some(&token.encode_to_vec()), None).await;
-        assert_eq!(swap.expect("a token"), Swap::Done);
-        plains.push(plain.expose().to_owned());
+) -> Result<String, AnyError> {
+    let (account, id) = (AccountId::try_from(owner)?, TokenId::try_from(id)?);
+    let plain = Opaque::new("tessera").permanent(id, &SystemRandom::new())?;
+    let token = PermanentToken {
+        id: id.get(),
+        account: owner,
+        user: owner,
+        role: ROLE,
+        hash: plain.hash().as_bytes().to_vec(),
+        name: format!("deploy-{id}"),
+        audiences: vec!["cdn".to_owned()],
+        secret_version: 1,
+        version: 1,
+        created_at: now.millis(),
+        ..PermanentToken::default()
+    };
+    let most = u32::try_from(TOKENS_PER_ACCOUNT)?;
+    if !store.reserve(account, id, Timestamp::NEVER, now, most).await? {
+        return Err("the account is full".into());
     }
-    plains
+    store.index_add(Index::TokensOf(account), id.get()).await?;
+    match store.swap(&Key::Token(id), None, Some(&token.encode_to_vec()), None).await? {
+        Swap::Done => Ok(plain.expose().to_owned()),
+        Swap::Conflict => Err("its id is taken".into()),
+    }
 }
 
 /// Runs `work` on each job, [`WRITERS`] at a time, and gathers what they answer.
-async fn spread<J, W, F>(jobs: Vec<J>, work: W) -> Vec<String>
+async fn spread<J, W, F>(jobs: Vec<J>, work: W) -> Result<Vec<String>, Failure>
 where
     W: Fn(J) -> F,
-    F: Future<Output = Vec<String>> + Send + 'static,
+    F: Future<Output = Result<Vec<String>, Failure>> + Send + 'static,
 {
     let mut all = Vec::new();
     let mut under_way = JoinSet::new();
@@ -133,30 +148,54 @@ where
         if under_way.len() == WRITERS
             && let Some(done) = under_way.join_next().await
         {
-            all.extend(done.expect("a writer"));
+            all.extend(done.or_fail("make tokens")??);
         }
         under_way.spawn(work(job));
     }
     while let Some(done) = under_way.join_next().await {
-        all.extend(done.expect("a writer"));
+        all.extend(done.or_fail("make tokens")??);
     }
-    all
+    Ok(all)
 }
 
 /// Makes `count` access tokens of the first administrator, each of a session of its own.
-pub(crate) async fn access(store: &Arc<RedisStore>, count: usize) -> Vec<String> {
-    let read = async |key| store.read(&[key]).await.expect("Redis").pop().flatten();
-    let set = KeySet::from_bytes(&read(Key::KeySet).await.expect("a key set")).expect("a key set");
-    let kid = set.signing().expect("a signing key").public.kid().to_owned();
-    let sealed = read(Key::PrivateKey(kid.clone())).await.expect("a private key");
-    let key = open(&sealed, &kid, None).expect("a key that is not sealed");
+pub(crate) async fn access(store: &Arc<RedisStore>, count: usize) -> Result<Vec<String>, Failure> {
+    let set = read(store, Key::KeySet).await?;
+    let set = KeySet::from_bytes(&set).or_fail("read the key set")?;
+    let signing = set.signing().or_fail("signing key")?;
+    let kid = signing.public.kid().to_owned();
+    let sealed = read(store, Key::PrivateKey(kid.clone())).await?;
+    let key = open(&sealed, &kid, None).or_fail("open the private key without a password")?;
     let signer = Arc::new(AccessSigner::new(key));
+    let claims = first_session(set.issuer).or_fail("make an access token")?;
+    let jobs = (0..count).step_by(1000).map(|from| from..count.min(from + 1000)).collect();
+    spread(jobs, move |range: Range<usize>| {
+        let (signer, claims) = (signer.clone(), claims.clone());
+        let sign = move |number: usize| -> Result<String, AnyError> {
+            let session = number as i64 + (1 << 40);
+            let proof = Proof::Session(SessionId::try_from(session)?);
+            let jti = format!("{session:x}-bench");
+            Ok(signer.sign(&AccessClaims { proof, jti, ..claims.clone() })?)
+        };
+        async move { range.map(sign).collect::<Result<_, _>>().or_fail("make an access token") }
+    })
+    .await
+}
+
+async fn read(store: &RedisStore, key: Key) -> Result<Vec<u8>, Failure> {
+    let name = format!("record under {key:?}");
+    let read = store.read(&[key]).await.or_fail("read from Redis")?;
+    read.into_iter().next().flatten().or_fail(name)
+}
+
+/// What an access token of the first administrator says.
+fn first_session(issuer: String) -> Result<AccessClaims, NotAnId> {
     let now = SystemClock.now();
-    let claims = AccessClaims {
-        issuer: set.issuer,
+    Ok(AccessClaims {
+        issuer,
         user: UserId::FIRST,
         account: AccountId::FIRST,
-        proof: Proof::Session(SessionId::try_from(1).expect("an id")),
+        proof: Proof::Session(SessionId::try_from(1)?),
         user_version: 1,
         token_version: None,
         audiences: vec!["cdn".to_owned()],
@@ -168,19 +207,5 @@ pub(crate) async fn access(store: &Arc<RedisStore>, count: usize) -> Vec<String>
         scope: "cdn:purge cdn:prefetch cdn:read".to_owned(),
         name: "admin".to_owned(),
         allowed_cidrs: Vec::new(),
-    };
-    let jobs = (0..count).step_by(1000).map(|from| from..count.min(from + 1000)).collect();
-    spread(jobs, move |range: Range<usize>| {
-        let (signer, claims) = (signer.clone(), claims.clone());
-        async move {
-            let sign = |number: usize| {
-                let session = i64::try_from(number).expect("a count") + (1 << 40);
-                let proof = Proof::Session(SessionId::try_from(session).expect("an id"));
-                let jti = format!("{session:x}-bench");
-                signer.sign(&AccessClaims { proof, jti, ..claims.clone() }).expect("a signature")
-            };
-            range.map(sign).collect()
-        }
     })
-    .await
 }

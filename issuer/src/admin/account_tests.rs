@@ -9,21 +9,13 @@ use tessera_shared::{
 };
 
 use super::testing::{account_disabled, account_named, tenant};
-use crate::{failure::Failure, fields::Page, testing::Issuer, tokens::NewToken};
+use crate::{
+    failure::Failure,
+    fields::Page,
+    testing::{Issuer, new_token},
+};
 
 const ALL: fn() -> Page = || Page { after: 0, size: 10 };
-
-fn token() -> NewToken {
-    NewToken {
-        name: "deploy".to_owned(),
-        description: String::new(),
-        role: "Users".to_owned(),
-        audiences: Vec::new(),
-        allowed_cidrs: Vec::new(),
-        expires_at: None,
-        not_before: None,
-    }
-}
 
 fn ids(accounts: &[Account]) -> Vec<i64> {
     accounts.iter().map(|account| account.id).collect()
@@ -79,7 +71,7 @@ async fn a_disabled_account_is_denied_in_every_way_and_comes_back() {
     let issuer = Issuer::start().await;
     let (account, tenant) = tenant(&issuer).await;
     let session = issuer.login("tenant").await.unwrap();
-    let permanent = issuer.core.create_token(&tenant, token()).await.unwrap();
+    let permanent = issuer.core.create_token(&tenant, new_token("deploy")).await.unwrap();
     let tokens = [session.access.as_str(), permanent.plain.expose()];
     let admin = issuer.admin().await;
     for _retry in 0..2 {

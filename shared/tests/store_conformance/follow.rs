@@ -14,8 +14,12 @@ use tessera_shared::{
         embedded::EmbeddedStore, open, open_reader,
     },
 };
+use tokio::sync::Notify;
 
-use crate::server::{ENCODED_PASSWORD, PASSWORD, RedisServer};
+use crate::{
+    server::{ENCODED_PASSWORD, PASSWORD, RedisServer},
+    watch::{PATIENCE, eventually},
+};
 
 const INTERVAL: Duration = Duration::from_millis(10);
 
@@ -29,30 +33,38 @@ enum Told {
 
 /// Writes down what it is told.
 #[derive(Default)]
-struct Recorder(Mutex<Vec<Told>>);
+struct Recorder {
+    told: Mutex<Vec<Told>>,
+    /// Rung at each word.
+    bell: Notify,
+}
 
 impl Recorder {
     fn note(&self, told: Told) {
-        self.0.lock().unwrap().push(told);
+        self.told.lock().unwrap().push(told);
+        self.bell.notify_one();
     }
 
     fn take(&self) -> Vec<Told> {
-        std::mem::take(&mut self.0.lock().unwrap())
+        std::mem::take(&mut self.told.lock().unwrap())
     }
 
-    /// What it was told up to something that `is_it`, for ten seconds at most.
+    /// What it was told up to something that `is_it`.
     async fn until(&self, is_it: impl Fn(&Told) -> bool) -> Vec<Told> {
-        let start = Instant::now();
         let mut all = Vec::new();
-        loop {
-            all.extend(self.take());
-            if let Some(place) = all.iter().position(&is_it) {
-                all.truncate(place + 1);
-                return all;
+        let heard = async {
+            loop {
+                all.extend(self.take());
+                if let Some(place) = all.iter().position(&is_it) {
+                    return place;
+                }
+                self.bell.notified().await;
             }
-            assert!(start.elapsed() < Duration::from_secs(10), "never told: {all:?}");
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        };
+        let place = tokio::time::timeout(PATIENCE, heard).await;
+        let Ok(place) = place else { panic!("never told: {all:?}") };
+        all.truncate(place + 1);
+        all
     }
 }
 
@@ -123,32 +135,46 @@ async fn redis_tells_each_change_of_what_verifiers_hold_and_of_nothing_else() {
 async fn redis_proves_only_what_a_heartbeat_followed_and_after_the_changes_before_it() {
     let dir = TempDir::new().unwrap();
     let server = RedisServer::start(dir.path());
-    let (writer, reader, recorder) = followed(&server).await;
+    let (writer, _reader, recorder) = followed(&server).await;
+    // The first look has nothing to compare with; a heartbeat shows at the next.
+    wait_for_looks(&server, 1).await;
     for round in 1..=20 {
         put(&writer, &token(round), None, Some(b"a")).await;
         // Acknowledged by now: what is proven from here on covers it.
-        let acknowledged = Instant::now();
-        let later = |told: &Told| matches!(told, Told::Proven(at) if *at >= acknowledged);
-        let beating = async {
-            loop {
-                writer.beat().await.unwrap();
-                tokio::time::sleep(INTERVAL / 2).await;
-            }
-        };
-        let told = tokio::select! {
-            told = recorder.until(later) => told,
-            () = beating => unreachable!(),
-        };
+        let told = proven_since(Instant::now(), &writer, &recorder).await;
         assert!(told.contains(&Told::Changed(token(round))), "round {round}: {told:?}");
     }
     // A server that answers and takes no heartbeat proves nothing.
-    let last = Instant::now();
-    for _ in 0..20 {
-        reader.read(&[Key::Roles]).await.unwrap();
-        tokio::time::sleep(INTERVAL).await;
+    wait_for_looks(&server, 20).await;
+    let told = recorder.take();
+    assert!(!told.iter().any(|told| matches!(told, Told::Proven(_))), "{told:?}");
+}
+
+/// What is told until an instant not before `since` is proven. Each heartbeat proves one:
+/// that at which the look was sent that saw it, which may have been on its way already.
+async fn proven_since(since: Instant, writer: &OpenStore, recorder: &Recorder) -> Vec<Told> {
+    let mut all = Vec::new();
+    loop {
+        writer.beat().await.unwrap();
+        all.extend(recorder.until(|told| matches!(told, Told::Proven(_))).await);
+        if matches!(all.last(), Some(Told::Proven(at)) if *at >= since) {
+            return all;
+        }
     }
-    let late = |told: &Told| matches!(told, Told::Proven(at) if *at > last + 2 * INTERVAL);
-    assert!(!recorder.take().iter().any(late));
+}
+
+/// Waits until the follower has looked at the heartbeat `count` times from now on.
+async fn wait_for_looks(server: &RedisServer, count: u64) {
+    let mut redis = connection(server).await;
+    let () = redis::cmd("CONFIG").arg("RESETSTAT").query_async(&mut redis).await.unwrap();
+    eventually("looks at the heartbeat", async || {
+        let stats: String =
+            redis::cmd("INFO").arg("commandstats").query_async(&mut redis).await.unwrap();
+        let gets = stats.lines().find_map(|line| line.strip_prefix("cmdstat_get:calls="));
+        let gets = gets.map_or(0, |rest| rest.split(',').next().unwrap().parse().unwrap());
+        (gets > count).then_some(())
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -173,10 +199,8 @@ async fn a_flushed_redis_has_changed_in_everything() {
 
 /// The writer's connection was cut too.
 async fn put_again(writer: &OpenStore) {
-    let start = Instant::now();
-    while writer.swap(&token(1), None, Some(b"a"), None).await.is_err() {
-        assert!(start.elapsed() < Duration::from_secs(10));
-    }
+    let again = async || writer.swap(&token(1), None, Some(b"a"), None).await.ok();
+    eventually("a connection", again).await;
 }
 
 async fn cut_connections(server: &RedisServer) {
@@ -184,11 +208,14 @@ async fn cut_connections(server: &RedisServer) {
 }
 
 async fn command(server: &RedisServer, name: &str, arguments: &[&str]) {
-    let client =
-        redis::Client::open(format!("redis://:{ENCODED_PASSWORD}@127.0.0.1:{}", server.port));
-    let mut connection = client.unwrap().get_multiplexed_async_connection().await.unwrap();
+    let mut connection = connection(server).await;
     let _: redis::Value =
         redis::cmd(name).arg(arguments).query_async(&mut connection).await.unwrap();
+}
+
+async fn connection(server: &RedisServer) -> redis::aio::MultiplexedConnection {
+    let url = format!("redis://:{ENCODED_PASSWORD}@127.0.0.1:{}", server.port);
+    redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap()
 }
 
 #[tokio::test]

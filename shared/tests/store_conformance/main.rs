@@ -13,3 +13,4 @@ mod follow;
 mod redis;
 mod server;
 mod usage;
+mod watch;

@@ -8,7 +8,10 @@ use tessera_shared::store::{
     Key, OpenStore, StoreError, StoreOptions, StoreUrl, Swap, conformance, open, open_reader,
 };
 
-use crate::server::{ENCODED_PASSWORD, PASSWORD, RedisServer};
+use crate::{
+    server::{ENCODED_PASSWORD, PASSWORD, RedisServer},
+    watch::eventually,
+};
 
 /// A call that fails fast takes less, even on a busy machine.
 const FAST: Duration = Duration::from_millis(500);
@@ -30,16 +33,10 @@ fn open_tcp(server: &RedisServer) -> OpenStore {
     open_url(&format!("redis://:{ENCODED_PASSWORD}@127.0.0.1:{}", server.port), None, None)
 }
 
-/// Asks until the store answers, for ten seconds at most.
+/// What the store answers once it answers.
 async fn recovered(store: &OpenStore) -> Vec<Option<Vec<u8>>> {
-    let start = Instant::now();
-    loop {
-        match store.read(&[Key::Roles, Key::KeySet]).await {
-            Ok(values) => return values,
-            Err(error) => assert!(start.elapsed() < Duration::from_secs(10), "{error}"),
-        }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    let read = async || store.read(&[Key::Roles, Key::KeySet]).await.ok();
+    eventually("an answer of the store", read).await
 }
 
 async fn reason(store: &OpenStore) -> String {

@@ -88,6 +88,26 @@ async fn reports_that_nobody_merges_are_bounded() {
 }
 
 #[tokio::test]
+async fn reports_that_fill_the_memory_are_gathered_and_leave_it() {
+    let dir = TempDir::new().unwrap();
+    let server = RedisServer::start(dir.path());
+    let store = store(&server);
+    let token = token(&store, 1).await;
+    let mut redis = connection(&server, "default", ENCODED_PASSWORD).await;
+    store.report_usage(&[(token, Usage::use_at(NOW))]).await.unwrap();
+    let nonsense = "x".repeat(100_000);
+    for _ in 0..200 {
+        let _: String = redis.ask(&["XADD", "tessera:use", "*", "u", &nonsense]).await.unwrap();
+    }
+    let _: String = redis.ask(&["CONFIG", "SET", "maxmemory", "10mb"]).await.unwrap();
+    let write = async || store.swap(&Key::Roles, None, Some(b"roles"), None).await;
+    assert!(matches!(write().await, Err(StoreError::Unavailable(why)) if why.contains("OOM")));
+    while store.merge_reported(NOW).await.unwrap() {}
+    assert_eq!(store.usage(&[token]).await.unwrap(), [Usage::use_at(NOW)]);
+    write().await.unwrap();
+}
+
+#[tokio::test]
 async fn use_by_many_tokens_is_compact() {
     let dir = TempDir::new().unwrap();
     let server = RedisServer::start(dir.path());

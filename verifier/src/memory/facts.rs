@@ -30,7 +30,7 @@ const OWNERS: usize = 100_000;
 
 /// Whether what is held may serve, or the store must be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum Source {
     Memory,
     Store,
 }
@@ -92,17 +92,17 @@ impl Facts {
     /// round trip.
     pub(super) async fn owners(
         &self,
-        from: From,
+        source: Source,
         wanted: &[(AccountId, UserId)],
     ) -> Result<(Vec<Owner>, Arc<Held<Catalogue>>), StoreError> {
         let held = |(account, user): &(AccountId, UserId)| {
-            let user = self.held(from, stripe(&(*user).into())?, self.users.get(user))?;
+            let user = self.held(source, stripe(&(*user).into())?, self.users.get(user))?;
             let account =
-                self.held(from, stripe(&(*account).into())?, self.accounts.get(account))?;
+                self.held(source, stripe(&(*account).into())?, self.accounts.get(account))?;
             Some(Owner { user: user.value.clone(), account: account.value.clone() })
         };
         let found: Vec<_> = wanted.iter().map(held).collect();
-        let catalogue = self.held(from, ROLES, self.catalogue.load_full());
+        let catalogue = self.held(source, ROLES, self.catalogue.load_full());
         if let (true, Some(catalogue)) = (found.iter().all(Option::is_some), &catalogue) {
             return Ok((found.into_iter().flatten().collect(), catalogue.clone()));
         }
@@ -141,8 +141,8 @@ impl Facts {
     }
 
     /// The keys that verify access tokens.
-    pub(super) async fn keys(&self, from: From) -> Result<Arc<VerifyingKeys>, StoreError> {
-        if let Some(keys) = self.held_keys(from) {
+    pub(super) async fn keys(&self, source: Source) -> Result<Arc<VerifyingKeys>, StoreError> {
+        if let Some(keys) = self.held_keys(source) {
             return Ok(keys);
         }
         let birth = self.following.birth();
@@ -151,8 +151,8 @@ impl Facts {
     }
 
     /// The same, if they are held.
-    pub(super) fn held_keys(&self, from: From) -> Option<Arc<VerifyingKeys>> {
-        self.held(from, KEY_SET, self.keys.load_full()).map(|held| held.value.clone())
+    pub(super) fn held_keys(&self, source: Source) -> Option<Arc<VerifyingKeys>> {
+        self.held(source, KEY_SET, self.keys.load_full()).map(|held| held.value.clone())
     }
 
     /// Why a revocation ends the token early, if one does. `None`: that is not known
@@ -194,12 +194,12 @@ impl Facts {
 
     fn held<T>(
         &self,
-        from: From,
+        source: Source,
         stripe: Stripe,
         held: Option<Arc<Held<T>>>,
     ) -> Option<Arc<Held<T>>> {
         let may_serve = |held: &Arc<Held<T>>| self.following.is_unchanged(stripe, held.birth);
-        held.filter(|held| from == From::Memory && may_serve(held))
+        held.filter(|held| source == Source::Memory && may_serve(held))
     }
 
     fn hold_catalogue(

@@ -18,7 +18,7 @@ use tessera_shared::{
 
 use super::{
     Digest, Found, Known, Memory,
-    facts::From,
+    facts::Source,
     flights::Flight,
     following::{KEY_SET, Proof, ROLES, stripe},
     view::Birth,
@@ -29,6 +29,8 @@ const SHORT: StoreError = StoreError::Damaged("an answer of the store");
 /// Look-ups of one batch that are under way at the same time: enough for a store to
 /// pipeline them, and few enough that a batch leaves room for others.
 const SIDE_BY_SIDE: usize = 256;
+/// Signatures of one batch that are checked in a row: about a millisecond of work.
+pub(super) const CHECKS_AT_A_TIME: usize = 16;
 /// A token that may be good, by its form.
 #[derive(Clone)]
 pub(crate) enum Asked {
@@ -134,7 +136,7 @@ impl Memory {
             });
         }
         let presented: Vec<_> = missing.iter().map(|(_, presented)| presented.clone()).collect();
-        let learned = self.learn_permanent(From::Memory, &presented).await?;
+        let learned = self.learn_permanent(Source::Memory, &presented).await?;
         for ((place, _), known) in missing.into_iter().zip(learned) {
             let limit = questions.get(place).map_or(Duration::ZERO, |(_, limit)| *limit);
             if let Some(place) = found.get_mut(place) {
@@ -144,8 +146,12 @@ impl Memory {
         // Access tokens, and what must be read alone: those are asked side by side.
         let mut missing = questions.iter().zip(&mut found).filter(|(_, found)| found.is_none());
         loop {
-            let (mut places, mut finding) = (Vec::new(), Vec::new());
-            for ((token, limit), place) in missing.by_ref().take(SIDE_BY_SIDE) {
+            let (mut places, mut finding, mut checks) = (Vec::new(), Vec::new(), 0);
+            while places.len() < SIDE_BY_SIDE
+                && checks < CHECKS_AT_A_TIME
+                && let Some(((token, limit), place)) = missing.next()
+            {
+                checks += usize::from(jwt::looks_like_jwt(token));
                 places.push(place);
                 finding.push(self.find(token, *limit));
             }
@@ -155,6 +161,8 @@ impl Memory {
             for (place, one) in places.into_iter().zip(try_join_all(finding).await?) {
                 *place = Some(one);
             }
+            // Other calls of this thread need not wait for all signatures of a batch.
+            tokio::task::yield_now().await;
         }
         found.into_iter().map(|found| found.ok_or(SHORT)).collect()
     }
@@ -170,7 +178,7 @@ impl Memory {
         if !self.is_fresh(proof, limit) {
             return Ok(None);
         }
-        let known = self.learn(From::Memory, asked).await?;
+        let known = self.learn(Source::Memory, asked).await?;
         self.conclude(known, proof, limit).await
     }
 
@@ -204,7 +212,7 @@ impl Memory {
     async fn learn_alone(self: &Arc<Self>, asked: &Asked) -> Result<Found, StoreError> {
         // Before the read: what the store says afterwards is at least this young.
         let as_of = self.clock.now();
-        let known = self.learn(From::Store, asked).await?;
+        let known = self.learn(Source::Store, asked).await?;
         let refusal = match known.at(as_of) {
             Err(reason) => Some(reason),
             Ok(granted) => match granted.revocable() {
@@ -215,40 +223,46 @@ impl Memory {
         Ok(Found { known: Some(known), refusal, as_of })
     }
 
-    async fn learn(self: &Arc<Self>, from: From, asked: &Asked) -> Result<Arc<Known>, StoreError> {
+    async fn learn(
+        self: &Arc<Self>,
+        source: Source,
+        asked: &Asked,
+    ) -> Result<Arc<Known>, StoreError> {
         let presented = match asked {
             Asked::Permanent(presented) => presented,
             // A check of a signature waits for nobody, so nobody else can begin it meanwhile.
-            Asked::Access(token, hash) => return self.learn_access(from, token, hash).await,
+            Asked::Access(token, hash) => return self.learn_access(source, token, hash).await,
         };
-        let seat = match from {
-            From::Memory => self.flights.share(presented, |flight| self.fly(from, flight)),
-            From::Store => self.strong_flights.board(presented, |flight| self.fly(from, flight)),
+        let seat = match source {
+            Source::Memory => self.flights.share(presented, |flight| self.fly(source, flight)),
+            Source::Store => {
+                self.strong_flights.board(presented, |flight| self.fly(source, flight))
+            }
         };
         match seat.landed().await? {
             Some(known) => Ok(known),
             None => {
-                self.learn_permanent(from, slice::from_ref(presented)).await?.pop().ok_or(SHORT)
+                self.learn_permanent(source, slice::from_ref(presented)).await?.pop().ok_or(SHORT)
             }
         }
     }
 
-    fn fly(self: &Arc<Self>, from: From, flight: Arc<Flight>) {
+    fn fly(self: &Arc<Self>, source: Source, flight: Arc<Flight>) {
         let memory = self.clone();
         tokio::spawn(async move {
-            let flights = match from {
-                From::Memory => &memory.flights,
-                From::Store => &memory.strong_flights,
+            let flights = match source {
+                Source::Memory => &memory.flights,
+                Source::Store => &memory.strong_flights,
             };
             flight
-                .fly(flights, async |passengers| memory.learn_permanent(from, passengers).await)
+                .fly(flights, async |passengers| memory.learn_permanent(source, passengers).await)
                 .await;
         });
     }
 
     async fn learn_permanent(
         &self,
-        from: From,
+        source: Source,
         presented: &[Presented],
     ) -> Result<Vec<Arc<Known>>, StoreError> {
         if presented.is_empty() {
@@ -268,7 +282,7 @@ impl Memory {
         let (owners, catalogue) = match owner_ids.as_slice() {
             [] => (Vec::new(), None),
             some => {
-                let (owners, catalogue) = self.facts.owners(from, some).await?;
+                let (owners, catalogue) = self.facts.owners(source, some).await?;
                 (owners, Some(catalogue))
             }
         };
@@ -296,12 +310,12 @@ impl Memory {
 
     async fn learn_access(
         &self,
-        from: From,
+        source: Source,
         token: &str,
         hash: &TokenHash,
     ) -> Result<Arc<Known>, StoreError> {
         let birth = self.following.birth();
-        let keys = self.facts.keys(from).await?;
+        let keys = self.facts.keys(source).await?;
         Ok(self.learn_signed(token, Digest::from(hash), birth, &keys))
     }
 
@@ -309,7 +323,7 @@ impl Memory {
     /// `None`: none are.
     pub(super) fn learn_at_once(&self, token: &str, digest: Digest) -> Option<Arc<Known>> {
         let birth = self.following.birth();
-        let keys = self.facts.held_keys(From::Memory)?;
+        let keys = self.facts.held_keys(Source::Memory)?;
         Some(self.learn_signed(token, digest, birth, &keys))
     }
 

@@ -14,8 +14,6 @@
 //! whenever nothing is held, the store is read. Errors are never held.
 
 mod facts;
-#[cfg(test)]
-mod flight_tests;
 mod flights;
 mod following;
 mod known;

@@ -1,5 +1,8 @@
 //! The memory over a store that a test holds in its hand.
 
+mod access;
+mod flights;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -10,13 +13,9 @@ use ring::rand::SystemRandom;
 use tessera_shared::{
     clock::ManualClock,
     examine::Reason,
-    id::{AccountId, SessionId, UserId},
-    jwt::{AccessClaims, AccessSigner, provider},
-    keys::{Algorithm, KeyEntry, KeySet, KeyState, PrivateKey},
+    id::{AccountId, UserId},
     opaque::Opaque,
-    principal::Proof,
     record::{PermanentToken, User},
-    revocation::{ALL_VERSIONS, Revocation, Subject},
     role::Catalogue,
     store::{Key, StoreError},
 };
@@ -260,99 +259,4 @@ async fn a_batch_reads_all_that_it_lacks_at_once() {
     assert_eq!(world.store.reads(), 2, "the tokens, and their owner");
     world.store.cut();
     assert_eq!(world.memory.find_all(&questions).await.unwrap().len(), 100);
-}
-
-struct Access {
-    signer: AccessSigner,
-    session: SessionId,
-}
-
-impl Access {
-    fn new(store: &FakeStore) -> Self {
-        provider::install();
-        let key = PrivateKey::generate(Algorithm::Es256, &SystemRandom::new()).unwrap();
-        let entry = KeyEntry::new(key.public().clone(), KeyState::Signing, NOW);
-        let set = KeySet { issuer: "https://tessera.test".to_owned(), keys: vec![entry] };
-        store.put(Key::KeySet, set.to_bytes());
-        Self { signer: AccessSigner::new(key), session: SessionId::try_from(9).unwrap() }
-    }
-
-    fn token(&self) -> String {
-        let claims = AccessClaims {
-            issuer: "https://tessera.test".to_owned(),
-            user: UserId::FIRST,
-            account: AccountId::FIRST,
-            proof: Proof::Session(self.session),
-            user_version: 0,
-            token_version: None,
-            audiences: vec!["cdn".to_owned()],
-            issued_at: NOW,
-            expires_at: NOW.after(Duration::from_secs(3600)),
-            not_before: None,
-            jti: "1".to_owned(),
-            role: "Users".to_owned(),
-            scope: "cdn:read".to_owned(),
-            name: "ada".to_owned(),
-            allowed_cidrs: Vec::new(),
-        };
-        self.signer.sign(&claims).unwrap()
-    }
-
-    fn end(&self, store: &FakeStore) {
-        let subject = Subject::Session(self.session);
-        let garbage_at = NOW.after(Duration::from_secs(7200));
-        let ended = Revocation { min_version: ALL_VERSIONS, revision: 0, garbage_at };
-        store.put(subject.key(), subject.revoke(None, ended, NOW).unwrap());
-    }
-}
-
-#[tokio::test]
-async fn access_tokens_need_no_read_once_the_memory_is_warm() {
-    let world = World::new();
-    let access = Access::new(&world.store);
-    world.memory.warm().await.unwrap();
-    world.store.reads();
-    for _ in 0..3 {
-        assert_eq!(world.ask(&access.token()).await.unwrap(), None);
-    }
-    assert_eq!(world.store.reads(), 0);
-}
-
-#[tokio::test]
-async fn a_session_that_ends_takes_its_access_tokens_along() {
-    let world = World::new();
-    let access = Access::new(&world.store);
-    world.memory.warm().await.unwrap();
-    let token = access.token();
-    assert_eq!(world.ask(&token).await.unwrap(), None);
-    access.end(&world.store);
-    world.store.reads();
-    for _ in 0..3 {
-        assert_eq!(world.ask(&token).await.unwrap(), Some(Reason::Revoked));
-    }
-    assert_eq!(world.store.reads(), 1, "the bucket that changed");
-}
-
-#[tokio::test]
-async fn a_key_that_leaves_the_set_takes_its_access_tokens_along() {
-    let world = World::new();
-    let access = Access::new(&world.store);
-    let token = access.token();
-    assert_eq!(world.ask(&token).await.unwrap(), None);
-    Access::new(&world.store);
-    assert_eq!(world.ask(&token).await.unwrap(), Some(Reason::BadSignature));
-}
-
-#[tokio::test]
-async fn unknown_keys_cost_no_read_while_the_view_is_proven() {
-    let world = World::new();
-    Access::new(&world.store);
-    world.memory.warm().await.unwrap();
-    let other = World::new();
-    let forged = Access::new(&other.store);
-    world.store.reads();
-    for _ in 0..100 {
-        assert_eq!(world.ask(&forged.token()).await.unwrap(), Some(Reason::BadSignature));
-    }
-    assert_eq!(world.store.reads(), 0);
 }

@@ -1,5 +1,7 @@
 //! The requests, encoded before anything is measured.
 
+use std::ops::Range;
+
 use prost::Message;
 use tessera_proto::v1::{BatchVerifyRequest, VerifyRequest};
 
@@ -10,7 +12,7 @@ pub(crate) struct Bodies {
     /// Tokens in each request.
     pub(crate) tokens_each: usize,
     bytes: Vec<u8>,
-    ends: Vec<usize>,
+    places: Vec<Range<usize>>,
 }
 
 impl Bodies {
@@ -25,8 +27,8 @@ impl Bodies {
         question: impl Fn(String) -> VerifyRequest,
     ) -> Self {
         let mut bodies = Self::new("/tessera.v1.VerifierService/Verify", 1);
-        for at in shuffled(tokens.len()) {
-            bodies.push(&question(tokens[at].clone()));
+        for token in shuffled(tokens) {
+            bodies.push(&question(token.clone()));
         }
         bodies
     }
@@ -43,40 +45,40 @@ impl Bodies {
     }
 
     fn new(path: &'static str, tokens_each: usize) -> Self {
-        Self { path, tokens_each, bytes: Vec::new(), ends: Vec::new() }
+        Self { path, tokens_each, bytes: Vec::new(), places: Vec::new() }
     }
 
     fn push(&mut self, message: &impl Message) {
-        let length = u32::try_from(message.encoded_len()).expect("a short message");
-        self.bytes.push(0);
-        self.bytes.extend_from_slice(&length.to_be_bytes());
-        message.encode(&mut self.bytes).expect("a vector grows");
-        self.ends.push(self.bytes.len());
+        let message = message.encode_to_vec();
+        let [.., a, b, c, d] = message.len().to_be_bytes();
+        let start = self.bytes.len();
+        self.bytes.extend([0, a, b, c, d]);
+        self.bytes.extend(message);
+        self.places.push(start..self.bytes.len());
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
-        self.ends.len()
+        self.places.len()
     }
 
-    /// The `number`th, going round and round.
+    /// The `number`th, going round and round; empty if there are none.
     pub(crate) fn at(&self, number: usize) -> &[u8] {
-        let number = number % self.ends.len();
-        let start = if number == 0 { 0 } else { self.ends[number - 1] };
-        &self.bytes[start..self.ends[number]]
+        let number = number.checked_rem(self.places.len()).unwrap_or_default();
+        let place = self.places.get(number).cloned().unwrap_or_default();
+        self.bytes.get(place).unwrap_or_default()
     }
 }
 
-/// The numbers below `count` in an order that is always the same and looks like none.
-fn shuffled(count: usize) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..count).collect();
+/// The same in an order that is always the same and looks like none.
+fn shuffled<T>(all: &[T]) -> Vec<&T> {
+    let mut order: Vec<&T> = all.iter().collect();
     let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    for last in (1..count).rev() {
+    for last in (1..order.len()).rev() {
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;
-        let bound = u64::try_from(last + 1).expect("a count");
-        order.swap(last, usize::try_from(state % bound).expect("a place"));
+        order.swap(last, (state % (last as u64 + 1)) as usize);
     }
     order
 }

@@ -1,19 +1,20 @@
 //! One connection: fills it with requests, and counts what comes back.
 
 use std::{
-    io::ErrorKind,
+    io::{self, ErrorKind},
     rc::Rc,
     sync::atomic::Ordering::Relaxed,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use tokio::net::TcpStream;
+use tokio::{io::Interest, net::TcpStream};
 
 use super::{
     Generator, Pace,
     frames::{self, Frame, kind},
     verdict,
 };
+use crate::failure::{Failure, OrFail as _};
 
 /// Streams whose state is kept; more than are ever in flight.
 const SLOTS: usize = 1 << 16;
@@ -21,16 +22,21 @@ const SLOTS: usize = 1 << 16;
 const WINDOW_STEP: usize = 1 << 24;
 
 /// Sends requests until the load ends; connects again where the server wants it.
-pub(super) async fn keep_busy(generator: Rc<Generator>, number: usize) {
+pub(super) async fn keep_busy(generator: Rc<Generator>, number: usize) -> Result<(), Failure> {
+    let address = generator.plan.address;
     let mut sent = 0;
     loop {
-        let stream = TcpStream::connect(generator.plan.address).await.expect("a connection");
-        stream.set_nodelay(true).expect("TCP_NODELAY");
-        let mut connection = Connection::new(&generator, number, sent);
-        connection.run(&stream).await;
+        let stream = TcpStream::connect(address).await;
+        let stream = stream.or_fail(format_args!("connect to the server at {address}"))?;
+        stream.set_nodelay(true).or_fail("set TCP_NODELAY")?;
+        let headers = frames::first_headers(&address.to_string(), generator.plan.bodies.path);
+        let headers = headers.or_fail("request header that is short enough")?;
+        let mut connection = Connection::new(&generator, number, sent, headers);
+        let ran = connection.run(&stream).await;
+        ran.or_fail(format_args!("load the server at {address}: the connection failed"))?;
         sent = connection.sent;
         if generator.shared.stop.load(Relaxed) {
-            return;
+            return Ok(());
         }
     }
 }
@@ -61,8 +67,7 @@ struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    fn new(of: &'a Generator, number: usize, sent: u64) -> Self {
-        let plan = &of.plan;
+    fn new(of: &'a Generator, number: usize, sent: u64, headers: Vec<u8>) -> Self {
         Self {
             of,
             number,
@@ -73,58 +78,57 @@ impl<'a> Connection<'a> {
             slots: vec![Slot::default(); SLOTS],
             next_stream: 1,
             in_flight: 0,
-            headers: frames::first_headers(&plan.address.to_string(), plan.bodies.path),
+            headers,
             credit: 65_535,
             received: 0,
             closing: false,
         }
     }
 
-    async fn run(&mut self, stream: &TcpStream) {
+    async fn run(&mut self, stream: &TcpStream) -> io::Result<()> {
         let mut buffer = vec![0; 1 << 18];
         loop {
             let ending = self.closing || self.of.shared.stop.load(Relaxed);
             if ending && self.in_flight == 0 {
-                return;
+                return Ok(());
             }
             if !ending {
                 self.fill();
             }
-            self.write(stream);
-            self.wait(stream).await;
+            self.write(stream)?;
+            self.wait(stream).await?;
             loop {
                 match stream.try_read(&mut buffer) {
-                    Ok(0) => panic!("the server closed the connection"),
-                    Ok(read) => self.take(&buffer[..read]),
+                    Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                    Ok(read) => self.take(buffer.get(..read).unwrap_or_default()),
                     Err(error) if error.kind() == ErrorKind::WouldBlock => break,
-                    Err(error) => panic!("the connection failed: {error}"),
+                    Err(error) => return Err(error),
                 }
             }
         }
     }
 
-    async fn wait(&self, stream: &TcpStream) {
+    async fn wait(&self, stream: &TcpStream) -> io::Result<()> {
         match self.of.plan.pace {
-            Pace::Full if self.out.is_empty() => stream.readable().await.expect("a socket"),
-            Pace::Full => {
-                let both = tokio::io::Interest::READABLE | tokio::io::Interest::WRITABLE;
-                stream.ready(both).await.map(drop).expect("a socket");
-            }
+            Pace::Full if self.out.is_empty() => stream.readable().await?,
+            Pace::Full => drop(stream.ready(Interest::READABLE | Interest::WRITABLE).await?),
             Pace::Exact(_) => tokio::task::yield_now().await,
             Pace::Coarse(_) => tokio::time::sleep(Duration::from_millis(1)).await,
         }
+        Ok(())
     }
 
-    fn write(&mut self, stream: &TcpStream) {
-        while self.written < self.out.len() {
-            match stream.try_write(&self.out[self.written..]) {
+    fn write(&mut self, stream: &TcpStream) -> io::Result<()> {
+        while let Some(left @ [_, ..]) = self.out.get(self.written..) {
+            match stream.try_write(left) {
                 Ok(written) => self.written += written,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
-                Err(error) => panic!("the connection failed: {error}"),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
             }
         }
         self.out.clear();
         self.written = 0;
+        Ok(())
     }
 
     fn fill(&mut self) {
@@ -133,7 +137,7 @@ impl<'a> Connection<'a> {
             let meant = self.meant(now);
             let number = self.of.shared.begun.load(Relaxed);
             let body = self.of.plan.bodies.at(number);
-            let size = i64::try_from(body.len()).expect("a short body");
+            let size = i64::try_from(body.len()).unwrap_or(i64::MAX);
             if meant > now || size > self.credit {
                 return;
             }
@@ -141,7 +145,9 @@ impl<'a> Connection<'a> {
             if self.next_stream == 1 {
                 self.headers = frames::LATER_HEADERS.to_vec();
             }
-            *self.slot(self.next_stream) = Slot { meant, answered: false };
+            if let Some(slot) = self.slot(self.next_stream) {
+                *slot = Slot { meant, answered: false };
+            }
             self.of.shared.begun.store(number + 1, Relaxed);
             self.next_stream += 2;
             self.credit -= size;
@@ -158,24 +164,25 @@ impl<'a> Connection<'a> {
     }
 
     fn now(&self) -> u64 {
-        u64::try_from(Instant::now().duration_since(self.of.start).as_nanos()).expect("a while")
+        u64::try_from(self.of.start.elapsed().as_nanos()).unwrap_or(u64::MAX)
     }
 
-    fn slot(&mut self, stream: u32) -> &mut Slot {
-        &mut self.slots[stream as usize / 2 % SLOTS]
+    /// There is one for every stream.
+    fn slot(&mut self, stream: u32) -> Option<&mut Slot> {
+        self.slots.get_mut(stream as usize / 2 % SLOTS)
     }
 
     fn take(&mut self, bytes: &[u8]) {
         self.input.extend_from_slice(bytes);
-        let input = std::mem::take(&mut self.input);
+        let mut input = std::mem::take(&mut self.input);
         let mut rest = input.as_slice();
-        while let Some((frame, length)) = frames::frame(rest) {
+        while let Some((frame, behind)) = frames::frame(rest) {
             self.meet(&frame);
-            rest = &rest[length..];
+            rest = behind;
         }
         let left = rest.len();
+        input.drain(..input.len() - left);
         self.input = input;
-        self.input.drain(..self.input.len() - left);
     }
 
     fn meet(&mut self, frame: &Frame<'_>) {
@@ -188,8 +195,8 @@ impl<'a> Connection<'a> {
             kind::PING => frames::acknowledge(&mut self.out, kind::PING, frame.payload),
             kind::GOAWAY => self.closing = true,
             kind::WINDOW_UPDATE if frame.stream == 0 => {
-                let by = frame.payload.first_chunk::<4>().expect("four bytes");
-                self.credit += i64::from(u32::from_be_bytes(*by));
+                let by = frame.payload.first_chunk().copied().map_or(0, u32::from_be_bytes);
+                self.credit += i64::from(by);
             }
             _ => {}
         }
@@ -202,10 +209,11 @@ impl<'a> Connection<'a> {
     fn answer(&mut self, frame: &Frame<'_>) {
         self.received += frame.payload.len();
         if self.received > WINDOW_STEP {
-            frames::window_update(&mut self.out, u32::try_from(self.received).expect("small"));
-            self.received = 0;
+            let received = std::mem::take(&mut self.received);
+            frames::window_update(&mut self.out, u32::try_from(received).unwrap_or(u32::MAX));
         }
-        if std::mem::replace(&mut self.slot(frame.stream).answered, true) {
+        let Some(slot) = self.slot(frame.stream) else { return };
+        if std::mem::replace(&mut slot.answered, true) {
             return;
         }
         let each = self.of.plan.bodies.tokens_each;
@@ -219,8 +227,8 @@ impl<'a> Connection<'a> {
 
     fn end(&mut self, stream: u32) {
         let now = self.now();
-        let slot = *self.slot(stream);
-        self.in_flight -= 1;
+        let slot = self.slot(stream).copied().unwrap_or_default();
+        self.in_flight = self.in_flight.saturating_sub(1);
         if !slot.answered {
             self.of.shared.errors.fetch_add(1, Relaxed);
         }

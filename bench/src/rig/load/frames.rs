@@ -36,18 +36,20 @@ pub(super) struct Frame<'a> {
     pub(super) payload: &'a [u8],
 }
 
-/// The frame at the start of `bytes`, and how long it is; `None`: not all of it is there.
-pub(super) fn frame(bytes: &[u8]) -> Option<(Frame<'_>, usize)> {
-    let head = bytes.first_chunk::<HEAD>()?;
-    let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
-    let payload = bytes.get(HEAD..HEAD + length)?;
-    let stream = u32::from_be_bytes([head[5], head[6], head[7], head[8]]) & 0x7fff_ffff;
-    Some((Frame { kind: head[3], flags: head[4], stream, payload }, HEAD + length))
+/// The frame at the start of `bytes`, and what is behind it; `None`: not all of it is there.
+pub(super) fn frame(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
+    let (head, rest) = bytes.split_first_chunk::<HEAD>()?;
+    let [high, middle, low, kind, flags, stream @ ..] = *head;
+    let length = usize::from(high) << 16 | usize::from(middle) << 8 | usize::from(low);
+    let (payload, rest) = rest.split_at_checked(length)?;
+    let stream = u32::from_be_bytes(stream) & 0x7fff_ffff;
+    Some((Frame { kind, flags, stream, payload }, rest))
 }
 
+/// No frame is sent that is longer than three bytes can say.
 fn head(out: &mut Vec<u8>, length: usize, kind: u8, flags: u8, stream: u32) {
-    let length = u32::try_from(length).expect("a short frame").to_be_bytes();
-    out.extend_from_slice(&[length[1], length[2], length[3], kind, flags]);
+    let [.., high, middle, low] = length.to_be_bytes();
+    out.extend_from_slice(&[high, middle, low, kind, flags]);
     out.extend_from_slice(&stream.to_be_bytes());
 }
 
@@ -70,20 +72,22 @@ pub(super) fn request(out: &mut Vec<u8>, headers: &[u8], stream: u32, message: &
 }
 
 /// The headers of a connection's first request, as HPACK literals that enter the
-/// dynamic table (RFC 7541, section 6.2.1).
-pub(super) fn first_headers(authority: &str, path: &str) -> Vec<u8> {
+/// dynamic table (RFC 7541, section 6.2.1). `None`: one is too long for a length in one byte.
+pub(super) fn first_headers(authority: &str, path: &str) -> Option<Vec<u8>> {
     let mut out = vec![0x83, 0x86];
-    let mut text = |prefix: &[u8], value: &str| {
-        out.extend_from_slice(prefix);
-        out.push(u8::try_from(value.len()).expect("a short header"));
+    let literals: [(&[u8], &str); 5] = [
+        (&[0x44], path),
+        (&[0x41], authority),
+        (&[0x5f], "application/grpc"),
+        (&[0x40, 2, b't', b'e'], "trailers"),
+        (&[0x7a], "tessera-rig"),
+    ];
+    for (name, value) in literals {
+        out.extend_from_slice(name);
+        out.push(u8::try_from(value.len()).ok().filter(|length| *length < 0x7f)?);
         out.extend_from_slice(value.as_bytes());
-    };
-    text(&[0x44], path);
-    text(&[0x41], authority);
-    text(&[0x5f], "application/grpc");
-    text(&[0x40, 2, b't', b'e'], "trailers");
-    text(&[0x7a], "tessera-rig");
-    out
+    }
+    Some(out)
 }
 
 /// The same headers from then on: each a reference into a table, as every client of

@@ -19,8 +19,10 @@ use std::{
 };
 
 use hdrhistogram::Histogram;
+use tokio::task::{JoinSet, LocalSet};
 
 pub(crate) use self::bodies::Bodies;
+use crate::failure::{Failure, OrFail as _};
 
 /// How a connection waits when it has nothing to do.
 #[derive(Clone, Copy)]
@@ -66,7 +68,7 @@ struct Shared {
 /// A load under way, on a thread of its own.
 pub(crate) struct Load {
     shared: Arc<Shared>,
-    thread: JoinHandle<Histogram<u64>>,
+    thread: JoinHandle<Result<Histogram<u64>, Failure>>,
 }
 
 impl Load {
@@ -93,11 +95,16 @@ impl Load {
         self.shared.recording.store(true, Relaxed);
     }
 
+    /// Whether it has ended by itself: by a failure, that [`Self::stop`] tells.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.thread.is_finished()
+    }
+
     /// Ends when all is answered; gives the latencies in nanoseconds, each from the time
     /// at which the request was meant to be sent.
-    pub(crate) fn stop(self) -> Histogram<u64> {
+    pub(crate) fn stop(self) -> Result<Histogram<u64>, Failure> {
         self.shared.stop.store(true, Relaxed);
-        self.thread.join().expect("the load generator")
+        self.thread.join().map_err(|_| Failure::Unexpected("the load generator broke".into()))?
     }
 }
 
@@ -109,14 +116,21 @@ struct Generator {
     start: Instant,
 }
 
-fn run(plan: Plan, shared: Arc<Shared>) -> Histogram<u64> {
+fn run(plan: Plan, shared: Arc<Shared>) -> Result<Histogram<u64>, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let latencies = RefCell::new(Histogram::new_with_max(60_000_000_000, 3).expect("three digits"));
+    let latencies = Histogram::new_with_max(60_000_000_000, 3).or_fail("make a histogram")?;
+    let latencies = RefCell::new(latencies);
     let generator = Rc::new(Generator { plan, shared, latencies, start: Instant::now() });
-    let tasks = tokio::task::LocalSet::new();
-    for number in 0..generator.plan.connections {
-        tasks.spawn_local(connection::keep_busy(generator.clone(), number));
-    }
-    runtime.expect("a runtime").block_on(tasks);
-    Rc::into_inner(generator).expect("all connections ended").latencies.into_inner()
+    let loading = async {
+        let mut connections = JoinSet::new();
+        for number in 0..generator.plan.connections {
+            connections.spawn_local(connection::keep_busy(generator.clone(), number));
+        }
+        while let Some(ended) = connections.join_next().await {
+            ended.or_fail("load the server")??;
+        }
+        Ok(())
+    };
+    LocalSet::new().block_on(&runtime.or_fail("start a runtime")?, loading)?;
+    Ok(generator.latencies.borrow().clone())
 }

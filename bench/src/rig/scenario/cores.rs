@@ -5,32 +5,33 @@ use std::sync::Arc;
 use super::speed::permanent;
 use crate::{
     Options,
+    failure::Failure,
     load::Bodies,
     measure::{Push, Sample, median, saturate, touch_all},
     report::Row,
 };
 
-pub(super) async fn two_cores(options: Options) -> Vec<Row> {
-    let (system, tokens) = permanent(&options, 1000).await;
+pub(super) async fn two_cores(options: Options) -> Result<Vec<Row>, Failure> {
+    let (system, tokens) = permanent(&options, 1000).await?;
     let two = format!("{},{}", options.server_cores, options.load_cores);
     let mut rows = Vec::new();
-    let one_core = system.verifier().await;
-    let both = system.verifier_on(&two).await;
-    system.pin();
+    let one_core = system.verifier().await?;
+    let both = system.verifier_on(&two).await?;
+    system.pin()?;
     for connections in [2, 8, 64] {
         let bodies = Bodies::verify(&tokens);
         let streams = (800 / connections).min(256);
         let push = Push { bodies: Arc::new(bodies), connections, streams };
-        touch_all(&one_core, &push).await;
-        touch_all(&both, &push).await;
+        touch_all(&one_core, &push).await?;
+        touch_all(&both, &push).await?;
         let mut pairs = Vec::new();
         for _ in 0..options.pairs {
-            let single = saturate(&options, &one_core, &push).await;
-            pairs.push((single, saturate(&options, &both, &push).await));
+            let single = saturate(&options, &one_core, &push).await?;
+            pairs.push((single, saturate(&options, &both, &push).await?));
         }
         rows.extend(scaling(connections, &pairs));
     }
-    rows
+    Ok(rows)
 }
 
 /// On a machine of two cores the load takes a part of one of them away from the verifier.

@@ -9,9 +9,13 @@ mod time;
 
 use std::{future::Future, pin::Pin};
 
-use crate::{Options, report::Row};
+use crate::{
+    Options,
+    failure::{Failure, OrFail as _},
+    report::Row,
+};
 
-type Running = Pin<Box<dyn Future<Output = Vec<Row>>>>;
+type Running = Pin<Box<dyn Future<Output = Result<Vec<Row>, Failure>>>>;
 
 /// Something that can be measured.
 pub(crate) struct Scenario {
@@ -45,17 +49,20 @@ pub(crate) static ALL: &[Scenario] = scenarios! {
 };
 
 /// The scenarios called `names`.
-pub(crate) fn chosen(names: &[String]) -> Vec<&'static Scenario> {
+pub(crate) fn chosen(names: &[String]) -> Result<Vec<&'static Scenario>, Failure> {
     if names.iter().any(|name| name == "all") {
-        return ALL.iter().collect();
+        return Ok(ALL.iter().collect());
     }
     let find = |name: &String| {
-        ALL.iter().find(|scenario| scenario.name == name).unwrap_or_else(|| {
-            eprintln!("no scenario is called {name}\n\n{}", list());
-            std::process::exit(2)
-        })
+        let found = ALL.iter().find(|scenario| scenario.name == name);
+        found.ok_or_else(|| Failure::UnknownScenario(name.clone()))
     };
     names.iter().map(find).collect()
+}
+
+/// The token that a scenario looks at by itself.
+fn first(tokens: &[String]) -> Result<&str, Failure> {
+    tokens.first().map(String::as_str).or_fail("token to measure with: give --tokens 1 or more")
 }
 
 /// Their names, for the help.

@@ -5,8 +5,10 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use serde_json::json;
 use tessera_proto::v1::{VerifyRequest, VerifyResponse, verify_response::Verdict};
 
+use super::first;
 use crate::{
     Options,
+    failure::{Failure, OrFail as _},
     load::Bodies,
     machine,
     measure::{Push, Sample, median, saturate, touch_all},
@@ -22,56 +24,58 @@ enum Verifier {
     Fresh,
 }
 
-pub(super) async fn permanent_cached(options: Options) -> Vec<Row> {
-    let options = options.clone().with_room_for(options.tokens.unwrap_or(1000));
-    let (system, tokens) = permanent(&options, 1000).await;
-    let push = Push::new(&options, Bodies::verify(&tokens));
-    rows_of("permanent-cached", &pairs(&options, &system, &push, &tokens[0], Verifier::Warm).await)
+pub(super) async fn permanent_cached(options: Options) -> Result<Vec<Row>, Failure> {
+    cached("permanent-cached", options, 1000).await
 }
 
-pub(super) async fn permanent_cached_1m(options: Options) -> Vec<Row> {
-    let options = options.clone().with_room_for(options.tokens.unwrap_or(1_000_000));
-    let (system, tokens) = permanent(&options, 1_000_000).await;
-    let push = Push::new(&options, Bodies::verify(&tokens));
-    let pairs = pairs(&options, &system, &push, &tokens[0], Verifier::Warm).await;
-    rows_of("permanent-cached-1m", &pairs)
+pub(super) async fn permanent_cached_1m(options: Options) -> Result<Vec<Row>, Failure> {
+    cached("permanent-cached-1m", options, 1_000_000).await
 }
 
-pub(super) async fn jwt_cached(options: Options) -> Vec<Row> {
-    let (system, tokens) = access(&options, 1000).await;
+async fn cached(name: &str, options: Options, usual: usize) -> Result<Vec<Row>, Failure> {
+    let options = options.clone().with_room_for(options.tokens.unwrap_or(usual));
+    let (system, tokens) = permanent(&options, usual).await?;
     let push = Push::new(&options, Bodies::verify(&tokens));
-    rows_of("jwt-cached", &pairs(&options, &system, &push, &tokens[0], Verifier::Warm).await)
+    let pairs = pairs(&options, &system, &push, first(&tokens)?, Verifier::Warm).await?;
+    Ok(rows_of(name, &pairs))
 }
 
-pub(super) async fn jwt_first_seen(options: Options) -> Vec<Row> {
-    let (system, tokens) = access(&options, 200_000).await;
+pub(super) async fn jwt_cached(options: Options) -> Result<Vec<Row>, Failure> {
+    let (system, tokens) = access(&options, 1000).await?;
     let push = Push::new(&options, Bodies::verify(&tokens));
-    let pairs = pairs(&options, &system, &push, &tokens[0], Verifier::Fresh).await;
+    let pairs = pairs(&options, &system, &push, first(&tokens)?, Verifier::Warm).await?;
+    Ok(rows_of("jwt-cached", &pairs))
+}
+
+pub(super) async fn jwt_first_seen(options: Options) -> Result<Vec<Row>, Failure> {
+    let (system, tokens) = access(&options, 200_000).await?;
+    let push = Push::new(&options, Bodies::verify(&tokens));
+    let pairs = pairs(&options, &system, &push, first(&tokens)?, Verifier::Fresh).await?;
     let note = repeats(&pairs, &push);
     let mut rows = rows_of("jwt-first-seen", &pairs);
-    let bare = bare_check();
+    let bare = bare_check()?;
     let cpu = median(&pairs.iter().map(|(_, tessera)| tessera.cpu_us).collect::<Vec<_>>()).0;
     rows.push(Row::plain("jwt-first-seen", "bare ES256 check, CPU µs", bare));
     rows.push(Row::plain("jwt-first-seen", "CPU µs above the bare check", cpu - bare).note(note));
-    rows
+    Ok(rows)
 }
 
-pub(super) async fn permanent_miss(options: Options) -> Vec<Row> {
-    let (system, tokens) = permanent(&options, 1_000_000).await;
+pub(super) async fn permanent_miss(options: Options) -> Result<Vec<Row>, Failure> {
+    let (system, tokens) = permanent(&options, 1_000_000).await?;
     // Ten in flight: the place in the queue of one store connection is not the subject.
     let push =
         Push { streams: options.streams.min(10), ..Push::new(&options, Bodies::verify(&tokens)) };
-    let pairs = pairs(&options, &system, &push, &tokens[0], Verifier::Fresh).await;
+    let pairs = pairs(&options, &system, &push, first(&tokens)?, Verifier::Fresh).await?;
     let note = repeats(&pairs, &push);
     let mut rows = rows_of("permanent-miss", &pairs);
     rows.extend(
         (!note.is_empty()).then(|| Row::plain("permanent-miss", "repeats", 1.0).note(note)),
     );
-    rows
+    Ok(rows)
 }
 
-pub(super) async fn permanent_strong(options: Options) -> Vec<Row> {
-    let (system, tokens) = permanent(&options, 1000).await;
+pub(super) async fn permanent_strong(options: Options) -> Result<Vec<Row>, Failure> {
+    let (system, tokens) = permanent(&options, 1000).await?;
     let now = |token| VerifyRequest {
         token,
         max_staleness: Some(Span::default()),
@@ -79,20 +83,24 @@ pub(super) async fn permanent_strong(options: Options) -> Vec<Row> {
     };
     let bodies = Bodies::verify_with(&tokens, now);
     let push = Push { streams: options.streams.min(10), ..Push::new(&options, bodies) };
-    rows_of("permanent-strong", &pairs(&options, &system, &push, &tokens[0], Verifier::Warm).await)
+    let pairs = pairs(&options, &system, &push, first(&tokens)?, Verifier::Warm).await?;
+    Ok(rows_of("permanent-strong", &pairs))
 }
 
-pub(super) async fn batch_100(options: Options) -> Vec<Row> {
-    let (system, tokens) = permanent(&options, 10_000).await;
+pub(super) async fn batch_100(options: Options) -> Result<Vec<Row>, Failure> {
+    let (system, tokens) = permanent(&options, 10_000).await?;
+    if tokens.len() < 100 {
+        return Err(Failure::Absent("batch of 100: give --tokens 100 or more".to_owned()));
+    }
     let push = Push {
         streams: options.streams.min(10),
         ..Push::new(&options, Bodies::batch(&tokens, 100))
     };
-    let pairs = pairs(&options, &system, &push, &tokens[0], Verifier::Warm).await;
+    let pairs = pairs(&options, &system, &push, first(&tokens)?, Verifier::Warm).await?;
     let tokens: Vec<f64> = pairs.iter().map(|(_, tessera)| tessera.rate * 100.0).collect();
     let mut rows = rows_of("batch-100", &pairs);
     rows.push(Row::plain("batch-100", "tokens/s", median(&tokens).0).samples(json!(tokens)));
-    rows
+    Ok(rows)
 }
 
 /// The load on the no-op server and on a verifier, in turn, each begun once by turns so
@@ -103,30 +111,30 @@ async fn pairs(
     push: &Push,
     token: &str,
     kind: Verifier,
-) -> Vec<(Sample, Sample)> {
-    let mut verifier = system.verifier().await;
-    let answer = ask(&verifier, token).await;
-    granted(&answer);
-    let reference = system.noop(&answer).await;
-    system.pin();
+) -> Result<Vec<(Sample, Sample)>, Failure> {
+    let mut verifier = system.verifier().await?;
+    let answer = ask(&verifier, token).await?;
+    granted(&answer)?;
+    let reference = system.noop(&answer).await?;
+    system.pin()?;
     if kind == Verifier::Warm {
-        touch_all(&verifier, push).await;
+        touch_all(&verifier, push).await?;
     }
     let mut pairs = Vec::new();
     for round in 0..options.pairs {
         if kind == Verifier::Fresh {
             drop(verifier);
-            verifier = system.verifier().await;
+            verifier = system.verifier().await?;
         }
         let (noop, tessera);
         if round % 2 == 0 {
-            noop = saturate(options, &reference, push).await;
-            tessera = saturate(options, &verifier, push).await;
+            noop = saturate(options, &reference, push).await?;
+            tessera = saturate(options, &verifier, push).await?;
         } else {
-            tessera = saturate(options, &verifier, push).await;
-            noop = saturate(options, &reference, push).await;
+            tessera = saturate(options, &verifier, push).await?;
+            noop = saturate(options, &reference, push).await?;
         }
-        granted(&ask(&verifier, token).await);
+        granted(&ask(&verifier, token).await?)?;
         eprintln!(
             "  {:.0} and {:.0} requests/s, {:.2} and {:.2} µs: {:.3} ×",
             noop.rate,
@@ -137,12 +145,15 @@ async fn pairs(
         );
         pairs.push((noop, tessera));
     }
-    pairs
+    Ok(pairs)
 }
 
-/// Panics unless the answer grants.
-pub(super) fn granted(answer: &VerifyResponse) {
-    assert!(matches!(answer.verdict, Some(Verdict::Principal(_))), "not granted: {answer:?}");
+/// Fails unless the answer grants.
+pub(super) fn granted(answer: &VerifyResponse) -> Result<(), Failure> {
+    match answer.verdict {
+        Some(Verdict::Principal(_)) => Ok(()),
+        _ => Err(Failure::Unexpected(format!("a token is not granted: {answer:?}"))),
+    }
 }
 
 fn repeats(pairs: &[(Sample, Sample)], push: &Push) -> String {
@@ -155,38 +166,42 @@ fn repeats(pairs: &[(Sample, Sample)], push: &Push) -> String {
 }
 
 /// A system with permanent tokens, as many as the command line says or as usual.
-pub(super) async fn permanent(options: &Options, usual: usize) -> (System, Vec<String>) {
-    let system = System::start(options, false).await;
+pub(super) async fn permanent(
+    options: &Options,
+    usual: usize,
+) -> Result<(System, Vec<String>), Failure> {
+    let system = System::start(options, false).await?;
     let store = system.store();
     let count = options.tokens.unwrap_or(usual);
-    let accounts = tokens::accounts(&store, count).await;
-    let tokens = tokens::permanent(&store, &accounts, count).await;
-    (system, tokens)
+    let accounts = tokens::accounts(&store, count).await?;
+    let tokens = tokens::permanent(&store, &accounts, count).await?;
+    Ok((system, tokens))
 }
 
-async fn access(options: &Options, usual: usize) -> (System, Vec<String>) {
-    let system = System::start(options, false).await;
-    let tokens = tokens::access(&system.store(), options.tokens.unwrap_or(usual)).await;
-    (system, tokens)
+async fn access(options: &Options, usual: usize) -> Result<(System, Vec<String>), Failure> {
+    let system = System::start(options, false).await?;
+    let tokens = tokens::access(&system.store(), options.tokens.unwrap_or(usual)).await?;
+    Ok((system, tokens))
 }
 
 /// What checking one ES256 signature costs by itself, in microseconds of CPU.
-fn bare_check() -> f64 {
+fn bare_check() -> Result<f64, Failure> {
     use ring::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _};
     let rng = ring::rand::SystemRandom::new();
     let kind = &ECDSA_P256_SHA256_FIXED_SIGNING;
-    let key = EcdsaKeyPair::generate_pkcs8(kind, &rng).expect("a key");
-    let key = EcdsaKeyPair::from_pkcs8(kind, key.as_ref(), &rng).expect("a key");
+    let key = EcdsaKeyPair::generate_pkcs8(kind, &rng).or_fail("make a key")?;
+    let key = EcdsaKeyPair::from_pkcs8(kind, key.as_ref(), &rng).or_fail("make a key")?;
     let message = [b'x'; 500];
-    let signature = key.sign(&rng, &message).expect("a signature");
+    let signature = key.sign(&rng, &message).or_fail("sign")?;
     let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, key.public_key().as_ref());
-    let check = |count: u32| {
-        let before = machine::cpu(std::process::id());
+    let check = |count: u32| -> Result<f64, Failure> {
+        let before = machine::cpu(std::process::id())?;
         for _ in 0..count {
-            assert!(public.verify(&message, signature.as_ref()).is_ok());
+            public.verify(&message, signature.as_ref()).or_fail("check a signature of ours")?;
         }
-        (machine::cpu(std::process::id()) - before).as_secs_f64() * 1e6 / f64::from(count)
+        let spent = machine::cpu(std::process::id())?.saturating_sub(before);
+        Ok(spent.as_secs_f64() * 1e6 / f64::from(count))
     };
-    check(5_000);
+    check(5_000)?;
     check(20_000)
 }

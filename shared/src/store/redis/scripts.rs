@@ -38,8 +38,11 @@ return 1
 /// Arguments: field, last used, last reused; and so on. Times are in seconds, 0 for
 /// never. A value is the first, and the second after a space unless it is 0: most
 /// are then one number, which Redis keeps in few bytes.
+///
+/// It runs when the memory is full too: what it merges leaves the stream that may have
+/// filled it.
 pub(super) static MERGE_USAGE: Script = Script::new(
-    r"
+    r"#!lua flags=allow-oom
 for i = 1, #ARGV, 3 do
   local used, reused = tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
   local old = redis.call('HGET', KEYS[1], ARGV[i])

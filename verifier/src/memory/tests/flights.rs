@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use futures_util::future::join_all;
 use tessera_shared::{examine::Reason, id::TokenId, store::StoreError};
 
-use super::tests::World;
+use super::World;
 
 fn tokens(world: &World, count: i64) -> Vec<String> {
     (7..7 + count).map(|id| world.store.put_token(id, |_| {})).collect()
