@@ -187,10 +187,9 @@ impl Memory {
     }
 
     fn hold(&self, digest: Digest, known: &Arc<Known>) {
-        // Of one string there is one finding: what it was before may lie in the other map.
         if known.is_granted() {
+            // A refusal that is still in the other map is not looked at before this.
             self.granted.insert(digest, known.clone());
-            self.refused.remove(&digest);
         } else {
             self.refused.insert(digest, known.clone());
             self.granted.remove(&digest);
