@@ -10,10 +10,12 @@
 //! |---|---|
 //! | `call` | one call: the hot path, the ordinary path, everything else by tonic |
 //! | `message` | gRPC's framing of one message, in and out |
+//! | `opening` | the time that a connection has to open |
 //! | `workers` | threads, and what each is at |
 
 mod call;
 mod message;
+mod opening;
 mod workers;
 
 use std::{future::Future, io, sync::Arc, time::Duration};

@@ -19,9 +19,9 @@ use tokio::{
     sync::{mpsc, watch},
 };
 
-use super::{Service, call};
+use super::{Service, call, opening::Opening};
 
-/// A caller that says nothing for so long after connecting is let go.
+/// A caller that has not said its first word so long after connecting is let go.
 const FIRST_WORD: Duration = Duration::from_secs(10);
 
 /// All threads.
@@ -135,7 +135,8 @@ impl Connection {
     async fn serve_on(&self, stream: impl AsyncRead + AsyncWrite + Unpin + 'static) {
         let service = self.service.clone();
         let calls = service_fn(|request| call::answer(service.clone(), request));
-        let mut serving = pin!(limits().serve_connection(TokioIo::new(stream), calls));
+        let stream = TokioIo::new(Opening::new(stream, FIRST_WORD));
+        let mut serving = pin!(limits().serve_connection(stream, calls));
         let mut stop = self.stop.clone();
         tokio::select! {
             ended = &mut serving => return tell(ended),

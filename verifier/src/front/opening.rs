@@ -1,0 +1,116 @@
+//! A connection that must open in time. Keep-alive looks after it only from then on: one
+//! that stops in the middle of its first word would hold its place for ever.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::Sleep,
+};
+
+/// What a client says first (RFC 9113, section 3.4), in bytes.
+const PREFACE: usize = 24;
+
+/// A stream that fails if its peer has not said the preface within a limit.
+pub(super) struct Opening<S> {
+    stream: S,
+    missing: usize,
+    /// `None` once nothing is missing.
+    limit: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> Opening<S> {
+    /// The time runs from now on.
+    pub(super) fn new(stream: S, limit: Duration) -> Self {
+        Self { stream, missing: PREFACE, limit: Some(Box::pin(tokio::time::sleep(limit))) }
+    }
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Opening<S> {
+    #[inline]
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let Some(limit) = &mut self.limit else {
+            return Pin::new(&mut self.stream).poll_read(context, buffer);
+        };
+        if limit.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        let before = buffer.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+        self.missing = self.missing.saturating_sub(buffer.filled().len() - before);
+        if self.missing == 0 {
+            self.limit = None;
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Opening<S> {
+    #[inline]
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    #[inline]
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        pieces: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(context, pieces)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, duplex};
+
+    use super::*;
+
+    /// For what must happen soon; long, so that a busy machine fails no test.
+    const SOON: Duration = Duration::from_secs(30);
+
+    #[tokio::test]
+    async fn a_first_word_that_stops_in_the_middle_is_not_waited_for() {
+        let (mut caller, stream) = duplex(64);
+        caller.write_all(b"PRI").await.unwrap();
+        let mut opening = Opening::new(stream, Duration::from_millis(50));
+        let mut first = [0; PREFACE];
+        let ended = tokio::time::timeout(SOON, opening.read_exact(&mut first)).await.unwrap();
+        assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[tokio::test]
+    async fn who_has_opened_may_be_silent_for_long() {
+        let (mut caller, stream) = duplex(64);
+        caller.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        let mut opening = Opening::new(stream, SOON);
+        opening.read_exact(&mut [0; PREFACE]).await.unwrap();
+        assert!(opening.limit.is_none());
+    }
+}
