@@ -10,6 +10,7 @@
 
 mod embedded;
 mod follow;
+mod full;
 mod redis;
 mod server;
 mod usage;

@@ -21,20 +21,23 @@ fn url(server: &RedisServer, user: &str, password: &str) -> StoreUrl {
     StoreUrl::parse(&format!("redis://{user}:{password}@127.0.0.1:{}", server.port)).unwrap()
 }
 
-fn store(server: &RedisServer) -> OpenStore {
+pub(crate) fn store(server: &RedisServer) -> OpenStore {
     open(&url(server, "default", ENCODED_PASSWORD), StoreOptions::default()).unwrap()
 }
 
-async fn connection(server: &RedisServer, user: &str, password: &str) -> Connection {
+pub(crate) async fn connection(server: &RedisServer, user: &str, password: &str) -> Connection {
     let url = format!("redis://{user}:{password}@127.0.0.1:{}", server.port);
     Connection(redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap())
 }
 
 /// For the test's own commands, in words.
-struct Connection(redis::aio::MultiplexedConnection);
+pub(crate) struct Connection(redis::aio::MultiplexedConnection);
 
 impl Connection {
-    async fn ask<T: redis::FromRedisValue>(&mut self, words: &[&str]) -> redis::RedisResult<T> {
+    pub(crate) async fn ask<T: redis::FromRedisValue>(
+        &mut self,
+        words: &[&str],
+    ) -> redis::RedisResult<T> {
         redis::Cmd::new().arg(words).query_async(&mut self.0).await
     }
 }

@@ -108,7 +108,10 @@ impl StoreWriter for RedisStore {
         let expire_at = garbage_at
             .filter(|at| *at != Timestamp::NEVER)
             .map_or_else(String::new, |at| at.millis().max(1).to_string());
-        let call = scripts::SWAP
+        // A change ends something or adds little; what is new can wait.
+        let is_urgent = expected.is_some() || matches!(key, Key::Revocations(_));
+        let swap = if is_urgent { &scripts::SWAP_THOUGH_FULL } else { &scripts::SWAP };
+        let call = swap
             .call(self.names.record(key))
             .arg(expected.unwrap_or_default())
             .arg(new.unwrap_or_default())

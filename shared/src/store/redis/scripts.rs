@@ -4,10 +4,9 @@ use std::sync::LazyLock;
 
 use ::redis::{Cmd, cmd};
 
-/// Arguments: expected value, new value, time of expiry in milliseconds; empty
-/// stands for none, which no value is. Answers 1 when done.
-pub(super) static SWAP: Script = Script::new(
-    r"
+macro_rules! swap {
+    () => {
+        r"
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then
   redis.call('DEL', KEYS[1])
@@ -17,9 +16,18 @@ else
   redis.call('SET', KEYS[1], ARGV[2], 'PXAT', ARGV[3])
 end
 return 1
-",
-    || digest(&SWAP),
-);
+"
+    };
+}
+
+/// Arguments: expected value, new value, time of expiry in milliseconds; empty
+/// stands for none, which no value is. Answers 1 when done.
+pub(super) static SWAP: Script = Script::new(swap!(), || digest(&SWAP));
+
+/// The same, also when the memory is full: for what must not wait until it is not, as
+/// the end of a token. It takes a server of 7.0 or later, as all with flags does.
+pub(super) static SWAP_THOUGH_FULL: Script =
+    Script::new(concat!("#!lua flags=allow-oom", swap!()), || digest(&SWAP_THOUGH_FULL));
 
 /// Arguments: token, live until, now, limit; times in milliseconds. Answers 1
 /// when the token is counted.
