@@ -127,11 +127,19 @@ pub fn with_reflection(router: Router) -> Result<Router, ServeError> {
     Ok(router.add_service(reflection().build_v1()?).add_service(reflection().build_v1alpha()?))
 }
 
-/// As [`with_reflection`], for a server of our own.
+/// As [`with_reflection`], for a server of our own, which serves what these encoded
+/// `FileDescriptorSet`s describe besides.
 ///
 /// # Errors
 /// Never with a contract that compiles.
-pub fn routes_with_reflection(routes: Routes) -> Result<Routes, ServeError> {
+pub fn routes_with_reflection(
+    routes: Routes,
+    more: &[&'static [u8]],
+) -> Result<Routes, ServeError> {
+    let reflection = || {
+        let own = reflection();
+        more.iter().fold(own, |all, one| all.register_encoded_file_descriptor_set(one))
+    };
     let routes = routes.add_service(reflection().build_v1()?);
     Ok(routes.add_service(reflection().build_v1alpha()?))
 }
