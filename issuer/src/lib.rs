@@ -136,7 +136,7 @@ pub async fn run(
     let routes = Routes::new(IssuerServiceServer::new(IssuerApi(core.clone())))
         .add_service(AdminServiceServer::new(AdminApi(core.clone())))
         .add_service(health_service);
-    let routes = tessera_serve::with_reflection(routes)?;
+    let routes = tessera_serve::with_reflection(routes, &[])?;
     let router = tessera_serve::server(config.tls.as_ref())?.add_routes(routes);
     let beats = tokio::spawn(beat(core.store.clone(), config.staleness_bound / BEATS_PER_BOUND));
     let background = tokio::spawn(prepare(core.clone(), first, ready, health.clone()));

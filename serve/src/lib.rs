@@ -119,11 +119,16 @@ pub fn server(tls: Option<&TlsFiles>) -> Result<Server, ServeError> {
     Ok(server.tls_config(config)?)
 }
 
-/// Adds reflection, in the version that is current and the one that old clients speak.
+/// Adds reflection, in the version that is current and the one that old clients speak, of
+/// our own services and of what the encoded `FileDescriptorSet`s in `more` describe.
 ///
 /// # Errors
 /// Never with a contract that compiles.
-pub fn with_reflection(routes: Routes) -> Result<Routes, ServeError> {
+pub fn with_reflection(routes: Routes, more: &[&'static [u8]]) -> Result<Routes, ServeError> {
+    let reflection = || {
+        let own = reflection();
+        more.iter().fold(own, |all, one| all.register_encoded_file_descriptor_set(one))
+    };
     let routes = routes.add_service(reflection().build_v1()?);
     Ok(routes.add_service(reflection().build_v1alpha()?))
 }

@@ -10,6 +10,8 @@
 pub mod ask;
 pub mod cli;
 pub mod client;
+pub mod gateway;
+pub mod guarded;
 pub mod http;
 pub mod port;
 pub mod process;
@@ -22,8 +24,10 @@ pub mod service;
 pub mod system;
 pub mod tls;
 pub mod tools;
+pub mod upstream;
 pub mod users;
 pub mod watch;
+pub mod wire;
 
 /// Makes of each scenario, an `async fn(Backend)`, one test for each backend.
 #[macro_export]

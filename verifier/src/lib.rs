@@ -6,6 +6,8 @@
 //! |---|---|
 //! | `front` | connections, threads, and which way a call goes |
 //! | `service` | the gRPC face: the hot path, limits, conversions, how a call fails |
+//! | `authz` | what Envoy asks before it lets a request through |
+//! | `guard` | what stands behind that and other proxies: credentials, identity, refusals |
 //! | `memory` | what was found about tokens, and whether it still holds |
 //! | `http` | the HTTP face: keys, health |
 //! | `watched` | the store, and whether it answers |
@@ -14,7 +16,9 @@
 //! request: document it in `verifier_service.proto`, and check it in
 //! `service::question`.
 
+mod authz;
 mod front;
+mod guard;
 mod http;
 mod memory;
 mod service;
@@ -34,6 +38,7 @@ use std::{
     },
 };
 
+use tessera_proto::ENVOY_DESCRIPTORS;
 pub use tessera_serve::{Listeners, ServeError};
 use tessera_shared::{
     clock::{Clock, SystemClock},
@@ -46,6 +51,7 @@ use tokio::sync::oneshot;
 use tonic::{server::NamedService as _, service::Routes};
 
 use crate::{
+    guard::Guard,
     http::Face,
     memory::Memory,
     service::{Api, Named},
@@ -86,7 +92,7 @@ async fn serve(
     let (mut health, health_service) = tonic_health::server::health_reporter();
     let reporter = health.clone();
     tessera_serve::report::<Named>(&health, false).await;
-    let routes = tessera_serve::with_reflection(Routes::new(health_service))?.prepare();
+    tessera_serve::report::<authz::Server>(&health, false).await;
     let tls = config.tls.as_ref().map(tessera_serve::tls::acceptor).transpose()?;
     let usage = Arc::new(UsageNotes::default());
     let api = Api {
@@ -95,6 +101,9 @@ async fn serve(
         require_audience: config.require_audience,
         usage: usage.clone(),
     };
+    let guard = Guard(api.clone());
+    let routes = Routes::new(health_service).add_service(authz::server(guard.clone()));
+    let routes = tessera_serve::with_reflection(routes, &[ENVOY_DESCRIPTORS])?.prepare();
     let service = front::Service { api, routes, tls };
     let draining = Arc::new(AtomicBool::new(false));
     let app = http::app(Face { store: store.clone(), draining: draining.clone() });
@@ -104,7 +113,7 @@ async fn serve(
         shutdown.await;
         tracing::info!("draining");
         draining.store(true, Relaxed);
-        tessera_serve::end_health(&mut health, &[Named::NAME]).await;
+        tessera_serve::end_health(&mut health, &[Named::NAME, authz::Server::NAME]).await;
     };
     let grpc = async {
         let served =
@@ -122,6 +131,7 @@ async fn serve(
             ended = &mut serving => return ended,
             () = warmed(&memory, &store) => {
                 tessera_serve::report::<Named>(&reporter, true).await;
+                tessera_serve::report::<authz::Server>(&reporter, true).await;
             }
         }
         serving.await

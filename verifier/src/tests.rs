@@ -75,7 +75,7 @@ async fn readiness_waits_for_the_store_and_then_outlives_an_outage() {
 async fn health_is_told_for_the_server_and_for_the_service() {
     let running = Running::start(&[]).await;
     let mut health = HealthClient::new(running.channel.clone());
-    for service in ["", "tessera.v1.VerifierService"] {
+    for service in ["", "tessera.v1.VerifierService", "envoy.service.auth.v3.Authorization"] {
         let request = HealthCheckRequest { service: service.to_owned() };
         let answer = health.check(request).await.unwrap().into_inner();
         assert_eq!(answer.status(), ServingStatus::Serving);
@@ -113,7 +113,11 @@ async fn reflection_is_on_in_both_versions() {
         reflected_services!(v1, running.channel.clone()),
         reflected_services!(v1alpha, running.channel.clone()),
     ] {
-        for service in ["tessera.v1.VerifierService", "grpc.health.v1.Health"] {
+        for service in [
+            "tessera.v1.VerifierService",
+            "envoy.service.auth.v3.Authorization",
+            "grpc.health.v1.Health",
+        ] {
             assert!(services.iter().any(|name| name == service), "{service} in {services:?}");
         }
     }

@@ -4,7 +4,7 @@
 use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, task::Poll, time::Duration};
 
 use http_body::Body as _;
-use hyper::{Request, Response, body::Incoming, http::request::Parts};
+use hyper::{HeaderMap, Request, Response, body::Incoming, http::request::Parts};
 use prost::bytes::Bytes;
 use tonic::Status;
 use tower::ServiceExt as _;
@@ -60,7 +60,7 @@ async fn ordinary(
     first: (Option<Bytes>, Option<Unanswered>),
     body: Incoming,
 ) -> Response<Reply> {
-    let longest = time_allowed(&parts);
+    let longest = time_allowed(&parts.headers);
     let answered = async {
         match parts.uri.path() {
             VERIFY => own(service.api_verify(first, body)).await,
@@ -113,8 +113,8 @@ impl Service {
 
 /// The caller's deadline ("gRPC over HTTP2", `grpc-timeout`: up to eight digits and a
 /// unit), but never more than our own. One that can't be read is passed over.
-fn time_allowed(parts: &Parts) -> Duration {
-    let asked = parts.headers.get(GRPC_TIMEOUT).and_then(|value| value.to_str().ok());
+pub(crate) fn time_allowed(headers: &HeaderMap) -> Duration {
+    let asked = headers.get(GRPC_TIMEOUT).and_then(|value| value.to_str().ok());
     let asked = asked.and_then(|text| {
         let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
         let is_number =

@@ -24,13 +24,14 @@ use tessera_serve::{ServeError, tls::Acceptor};
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
+pub(crate) use self::call::time_allowed;
 use self::workers::Workers;
 use crate::service::Api;
 
 /// What a connection is served with.
 pub(crate) struct Service {
     pub(crate) api: Api,
-    /// Health and reflection.
+    /// Envoy's authorization, health and reflection.
     pub(crate) routes: Routes,
     pub(crate) tls: Option<Acceptor>,
 }

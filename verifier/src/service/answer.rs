@@ -17,7 +17,7 @@ use tessera_shared::{
     principal::{Principal, Proof},
 };
 
-use super::failure::{Failure, Violation};
+use super::failure::{Failure, Violation, Violations};
 use crate::memory::Granted;
 
 /// `VerifyResponse.principal`, `VerifyResponse.as_of`, `BatchVerifyResponse.responses`.
@@ -49,7 +49,7 @@ impl Answer<'_> {
 
     /// The answer to a wrong question in a batch. It is true of no instant.
     pub(super) fn wrong_question(violations: impl Iterator<Item = Violation>) -> Self {
-        let status = Failure::InvalidFields(violations.collect()).into_rpc_status();
+        let status = Failure::from(Violations(violations.collect())).into_rpc_status();
         Self::Other(VerifyResponse { verdict: Some(Form::Error(status)), as_of: None })
     }
 
@@ -187,6 +187,16 @@ pub(crate) fn shared_fields(principal: &Principal) -> Vec<u8> {
         out.extend_from_slice(text.as_bytes());
     }
     out
+}
+
+/// The principal of a grant, both halves together.
+pub(super) fn principal_of(granted: &Granted) -> v1::Principal {
+    let mut principal = v1::Principal::default();
+    for half in granted.principal() {
+        // What was encoded here can be decoded.
+        drop(principal.merge(half));
+    }
+    principal
 }
 
 fn timestamp(at: Timestamp) -> prost_types::Timestamp {

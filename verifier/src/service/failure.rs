@@ -10,12 +10,12 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// The domain of every `ErrorInfo`.
-const DOMAIN: &str = "tessera.v1";
+pub(crate) const DOMAIN: &str = "tessera.v1";
 
 /// A field that is wrong, and what would be right. Never what it held: a caller who
 /// mixed up two fields may have put a token there.
 #[derive(Debug)]
-pub(super) struct Violation {
+pub(crate) struct Violation {
     field: String,
     description: &'static str,
 }
@@ -37,11 +37,22 @@ impl fmt::Display for Violation {
     }
 }
 
+/// All that is wrong with a question.
+#[derive(Debug)]
+pub(crate) struct Violations(pub(super) Vec<Violation>);
+
+impl fmt::Display for Violations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all: Vec<_> = self.0.iter().map(ToString::to_string).collect();
+        f.write_str(&all.join("; "))
+    }
+}
+
 /// Why a call failed.
 #[derive(Debug)]
 pub(super) enum Failure {
     /// The question is wrong.
-    InvalidFields(Vec<Violation>),
+    InvalidFields(Violations),
     /// The store could not answer it.
     Store(StoreError),
 }
@@ -60,9 +71,7 @@ impl Failure {
 
     fn message(&self) -> String {
         match self {
-            Self::InvalidFields(violations) => {
-                violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
-            }
+            Self::InvalidFields(violations) => violations.to_string(),
             Self::Store(StoreError::Unavailable(_) | StoreError::Contended) => {
                 "the store is out of reach; retry".to_owned()
             }
@@ -83,12 +92,12 @@ impl Failure {
 
 impl From<Violation> for Failure {
     fn from(violation: Violation) -> Self {
-        Self::InvalidFields(vec![violation])
+        Self::InvalidFields(Violations(vec![violation]))
     }
 }
 
-impl From<Vec<Violation>> for Failure {
-    fn from(violations: Vec<Violation>) -> Self {
+impl From<Violations> for Failure {
+    fn from(violations: Violations) -> Self {
         Self::InvalidFields(violations)
     }
 }
@@ -109,7 +118,7 @@ impl From<Failure> for Status {
         let reason = reason.as_str_name().trim_start_matches("ERROR_REASON_");
         let mut details = ErrorDetails::with_error_info(reason, DOMAIN, []);
         if let Failure::InvalidFields(violations) = &failure {
-            for violation in violations {
+            for violation in &violations.0 {
                 details.add_bad_request_violation(violation.field.as_str(), violation.description);
             }
         }

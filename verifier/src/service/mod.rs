@@ -13,17 +13,25 @@ mod tests;
 use std::{sync::Arc, time::Duration};
 
 use prost::{Message as _, bytes::Bytes};
-use tessera_proto::v1::{BatchVerifyRequest, VerifyRequest, verifier_service_server::SERVICE_NAME};
-use tessera_shared::{clock::Clock, examine, usage::UsageNotes};
+use tessera_proto::v1::{
+    BatchVerifyRequest, Principal, VerifyRequest, verifier_service_server::SERVICE_NAME,
+};
+use tessera_shared::{
+    clock::Clock,
+    examine::{self, Reason},
+    store::StoreError,
+    usage::UsageNotes,
+};
 use tonic::{Code, Status, server::NamedService};
 
+pub(crate) use self::failure::DOMAIN;
 pub(crate) use self::quick::Unanswered;
 use self::{
     answer::Answer,
-    failure::{Failure, Violation},
+    failure::{Failure, Violation, Violations},
     question::Asked,
 };
-use crate::memory::{Found, Memory};
+use crate::memory::{Found, Granted, Memory};
 
 /// Questions in one batch.
 const LARGEST_BATCH: usize = 1_000;
@@ -40,6 +48,7 @@ impl NamedService for Named {
 }
 
 /// Answers questions about tokens.
+#[derive(Clone)]
 pub(crate) struct Api {
     pub(crate) memory: Arc<Memory>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -48,7 +57,7 @@ pub(crate) struct Api {
 }
 
 /// A question, with every limit checked.
-struct Question {
+pub(crate) struct Question {
     token: String,
     asked: examine::Question,
     /// How old the view may be that the answer is given from.
@@ -98,38 +107,57 @@ impl Api {
                 None => Answer::wrong_question(std::iter::empty()),
             },
             Err(violations) => Answer::wrong_question(
-                violations.into_iter().map(|v| v.within(format_args!("requests[{place}]"))),
+                violations.0.into_iter().map(|v| v.within(format_args!("requests[{place}]"))),
             ),
         });
         Ok(answer::batch_message(answers.collect()))
     }
 
-    fn question(&self, mut request: VerifyRequest) -> Result<Question, Vec<Violation>> {
+    /// Who the token of the question speaks for, or why it is refused; for those who ask
+    /// within this process. To be granted is a use.
+    ///
+    /// # Errors
+    /// When the question can't be answered.
+    pub(crate) async fn examine(
+        &self,
+        question: &Question,
+    ) -> Result<Result<Principal, Reason>, StoreError> {
+        let found = self.memory.find(&question.token, question.limit).await?;
+        Ok(self.judge(question, &found).map(answer::principal_of))
+    }
+
+    /// Checks every limit of a question.
+    ///
+    /// # Errors
+    /// All that is wrong with it.
+    pub(crate) fn question(&self, mut request: VerifyRequest) -> Result<Question, Violations> {
         let token = std::mem::take(&mut request.token);
-        let Asked { question: asked, max_staleness } = Asked::try_from(request)?;
+        let Asked { question: asked, max_staleness } =
+            Asked::try_from(request).map_err(Violations)?;
         if self.require_audience && asked.audience.is_none() {
             let what = "required here: the service that asks";
-            return Err(vec![Violation::new("audience", what)]);
+            return Err(Violations(vec![Violation::new("audience", what)]));
         }
         Ok(Question { token, asked, limit: max_staleness.unwrap_or(Duration::MAX) })
     }
 
     fn answer<'a>(&self, question: &Question, found: &'a Found) -> Answer<'a> {
-        let now = self.clock.now();
-        let granted = match found.verdict(now) {
-            Ok(granted) => granted,
-            Err(reason) => {
-                self.usage.note_refusal(reason, now);
-                return Answer::denied(reason, found.as_of);
-            }
-        };
-        match granted.refusal_of(&question.asked) {
-            Some(reason) => Answer::denied(reason, found.as_of),
-            None => {
-                found.note_use(&self.usage, now);
-                Answer::Granted(granted, found.as_of)
-            }
+        match self.judge(question, found) {
+            Ok(granted) => Answer::Granted(granted, found.as_of),
+            Err(reason) => Answer::denied(reason, found.as_of),
         }
+    }
+
+    /// What follows from what was found, and notes it.
+    fn judge<'a>(&self, question: &Question, found: &'a Found) -> Result<&'a Granted, Reason> {
+        let now = self.clock.now();
+        let granted =
+            found.verdict(now).inspect_err(|reason| self.usage.note_refusal(*reason, now))?;
+        if let Some(reason) = granted.refusal_of(&question.asked) {
+            return Err(reason);
+        }
+        found.note_use(&self.usage, now);
+        Ok(granted)
     }
 }
 

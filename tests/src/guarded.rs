@@ -1,0 +1,346 @@
+//! What callers send to a guarded service, and what must come of it, whatever proxy
+//! stands before it: one table, over tokens of every state.
+
+use prost_types::Timestamp;
+use tessera_proto::v1::{
+    CreatePermanentTokenRequest, DenialReason, Principal, RevokePermanentTokenRequest,
+    UpdateUserRequest,
+};
+use tessera_shared::clock::{Clock as _, SystemClock};
+use tonic::Code;
+
+use crate::{
+    ask::ask_cached,
+    system::{System, named},
+    watch::eventually,
+    wire::Answer,
+};
+
+/// The names of all identity headers.
+pub const NAMES: [&str; 6] = [
+    "x-tessera-account",
+    "x-tessera-user",
+    "x-tessera-role",
+    "x-tessera-scopes",
+    "x-tessera-token-id",
+    "x-tessera-kind",
+];
+
+/// A token, and who it speaks for.
+pub struct Held {
+    /// What its holder presents.
+    pub token: String,
+    identity: [String; NAMES.len()],
+}
+
+/// Tokens of every state, at a service that calls itself `cdn`.
+pub struct Cast {
+    /// Of an administrator.
+    pub good: Held,
+    /// An access token of a login.
+    pub session: Held,
+    /// May not do what `/content/` needs.
+    pub narrow: Held,
+    /// Good from loopback.
+    pub near: Held,
+    /// Good from 192.0.2.0/24 alone.
+    pub far: String,
+    /// Each is refused, for the reason it is called by.
+    pub refused: Vec<(&'static str, String)>,
+}
+
+impl Cast {
+    /// Makes all tokens.
+    pub async fn of(system: &System) -> Self {
+        let admin = system.admin().await;
+        let make = async |request| system.permanent(&admin, request).await.token;
+        let with = |name: &str| CreatePermanentTokenRequest { role: NARROW.into(), ..named(name) };
+        let soon = Timestamp { seconds: SystemClock.now().seconds() + 2, nanos: 0 };
+        let expired =
+            make(CreatePermanentTokenRequest { expires_at: Some(soon), ..with("short") }).await;
+
+        let revoked = system.permanent(&admin, with("revoked")).await;
+        let id = revoked.permanent_token.unwrap().id;
+        let request = RevokePermanentTokenRequest { id };
+        system.issuer(&admin).revoke_permanent_token(request).await.unwrap();
+
+        let user = system.user("Engineers").await;
+        let orphan = system.permanent(&user.credentials, with("of a disabled user")).await.token;
+        let disable = UpdateUserRequest { id: user.id, disabled: Some(true), ..Default::default() };
+        system.administration(&admin).update_user(disable).await.unwrap();
+
+        let elsewhere =
+            make(CreatePermanentTokenRequest { audiences: vec!["dns".into()], ..with("dns") })
+                .await;
+        let networks = |cidr: &str| CreatePermanentTokenRequest {
+            allowed_cidrs: vec![cidr.into()],
+            ..with(cidr)
+        };
+        let session = system.admin_session().await;
+        let good = make(named("good")).await;
+        let near = make(networks("127.0.0.0/8")).await;
+        let cast = Self {
+            session: held(system, session.access_token).await,
+            narrow: held(system, make(with("narrow")).await).await,
+            near: Held { identity: held_by_name(system, &near).await, token: near },
+            far: make(networks("192.0.2.0/24")).await,
+            refused: vec![
+                ("malformed", "nonsense".into()),
+                ("mistyped", format!("{good}0")),
+                ("a forged signature", forged(&system.admin_session().await.access_token)),
+                ("a refresh token", session.refresh_token),
+                ("revoked", revoked.token),
+                ("of a disabled user", orphan),
+                ("for another audience", elsewhere),
+                ("expired", expired.clone()),
+            ],
+            good: held(system, good).await,
+        };
+        eventually("the expiry", || async {
+            let denial = system.verdict(ask_cached(&expired)).await.err();
+            (denial == Some(DenialReason::Expired)).then_some(())
+        })
+        .await;
+        cast
+    }
+
+    /// Every string that must not be found anywhere.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        let held = [&self.good, &self.session, &self.narrow, &self.near];
+        let held = held.into_iter().map(|held| held.token.as_str());
+        let refused = self.refused.iter().map(|(_, token)| token.as_str());
+        held.chain(refused).chain([self.far.as_str()])
+    }
+
+    /// The table.
+    pub fn cases(&self) -> Vec<Case> {
+        let bearer = |token: &str| ("authorization", format!("Bearer {token}"));
+        let good = &self.good;
+        let mut cases = vec![
+            Case::new("good", "/", vec![bearer(&good.token)], granted(good)),
+            Case::new("the scheme APIKey", "/", vec![raw("apikey", &good.token)], granted(good)),
+            Case::new(
+                "the scheme in capitals",
+                "/",
+                vec![raw("BEARER", &good.token)],
+                granted(good),
+            ),
+            Case::new("a session", "/", vec![bearer(&self.session.token)], granted(&self.session)),
+            Case::new(
+                "scopes that are held",
+                "/content/x",
+                vec![bearer(&good.token)],
+                granted(good),
+            ),
+            Case::new("from its network", "/", vec![bearer(&self.near.token)], granted(&self.near)),
+            Case::new("from elsewhere", "/", vec![bearer(&self.far)], INVALID_TOKEN),
+            Case::new(
+                "from elsewhere, with a forged X-Forwarded-For",
+                "/",
+                vec![bearer(&self.far), ("x-forwarded-for", "192.0.2.9".into())],
+                INVALID_TOKEN,
+            ),
+            Case::new("no token", "/", vec![], NO_TOKEN),
+            Case::new("no token, forged identity", "/", forgery(), NO_TOKEN),
+            Case::new("another scheme", "/", vec![raw("Basic", "YTpi")], NO_TOKEN),
+            Case::new("no scheme", "/", vec![("authorization", good.token.clone())], NO_TOKEN),
+            Case::new(
+                "a scheme alone",
+                "/",
+                vec![("authorization", "Bearer".into())],
+                INVALID_REQUEST,
+            ),
+            Case::new(
+                "an access token as APIKey",
+                "/",
+                vec![raw("APIKey", &self.session.token)],
+                INVALID_REQUEST,
+            ),
+            Case::new("too narrow", "/content/x", vec![bearer(&self.narrow.token)], SCOPE),
+            Case::new(
+                "narrow, where that does",
+                "/",
+                vec![bearer(&self.narrow.token)],
+                granted(&self.narrow),
+            ),
+            Case::new("public, no token", "/healthz", vec![], Outcome::Public),
+            Case::new("public, forged identity", "/static/a.css", forgery(), Outcome::Public),
+        ];
+        let mut spoofed = forgery();
+        spoofed.push(bearer(&self.session.token));
+        cases.push(Case::new("a session, forged identity", "/", spoofed, granted(&self.session)));
+        let refused = self.refused.iter();
+        cases.extend(
+            refused.map(|(name, token)| Case::new(name, "/", vec![bearer(token)], INVALID_TOKEN)),
+        );
+        cases
+    }
+}
+
+/// One row: what a caller sends, and what must come of it.
+pub struct Case {
+    /// For the reader of a failure.
+    pub name: &'static str,
+    /// Below this a gRPC method is called; HTTP gets just this.
+    pub path: &'static str,
+    /// What the caller sends besides.
+    pub headers: Vec<(&'static str, String)>,
+    /// What must come of it.
+    pub outcome: Outcome,
+}
+
+impl Case {
+    /// A row.
+    pub fn new(
+        name: &'static str,
+        path: &'static str,
+        headers: Vec<(&'static str, String)>,
+        outcome: Outcome,
+    ) -> Self {
+        Self { name, path, headers, outcome }
+    }
+}
+
+/// What must come of a request.
+pub enum Outcome {
+    /// It reaches the service with this identity; an empty value: none of that name.
+    Granted([String; NAMES.len()]),
+    /// It reaches the service, as nobody's.
+    Public,
+    /// It does not reach the service.
+    Refused {
+        /// The status of HTTP.
+        status: u16,
+        /// `WWW-Authenticate`.
+        challenge: Option<&'static str>,
+        /// What gRPC says.
+        code: Code,
+        /// The reason in its `ErrorInfo`.
+        reason: &'static str,
+    },
+}
+
+/// No token is presented.
+pub const NO_TOKEN: Outcome = Outcome::Refused {
+    status: 401,
+    challenge: Some("Bearer"),
+    code: Code::Unauthenticated,
+    reason: "CREDENTIALS_MISSING",
+};
+/// Not one token in one header.
+pub const INVALID_REQUEST: Outcome = Outcome::Refused {
+    status: 401,
+    challenge: Some("Bearer error=\"invalid_request\""),
+    code: Code::Unauthenticated,
+    reason: "CREDENTIALS_INVALID",
+};
+/// All bad tokens look the same.
+pub const INVALID_TOKEN: Outcome = Outcome::Refused {
+    status: 401,
+    challenge: Some("Bearer error=\"invalid_token\""),
+    code: Code::Unauthenticated,
+    reason: "CREDENTIALS_INVALID",
+};
+/// What `/content/` needs is not held.
+pub const SCOPE: Outcome = Outcome::Refused {
+    status: 403,
+    challenge: Some("Bearer error=\"insufficient_scope\", scope=\"cdn:read cdn:write\""),
+    code: Code::PermissionDenied,
+    reason: "NOT_PERMITTED",
+};
+/// The question could not be answered.
+pub const OUTAGE: Outcome = Outcome::Refused {
+    status: 503,
+    challenge: None,
+    code: Code::Unavailable,
+    reason: "STORE_UNAVAILABLE",
+};
+
+const NARROW: &str = "Purge and Prefetch only (API)";
+
+/// What a caller with this token must get.
+pub fn granted(held: &Held) -> Outcome {
+    Outcome::Granted(held.identity.clone())
+}
+
+/// Identity headers that a client makes up.
+pub fn forgery() -> Vec<(&'static str, String)> {
+    let forged = NAMES.into_iter().chain(["x-tessera-future", "x_tessera_user"]);
+    let forged = forged.map(|name| (name, "99".to_owned()));
+    // One of them twice: both must go.
+    forged.chain([("x-tessera-user", "98".to_owned())]).collect()
+}
+
+impl Outcome {
+    /// Asserts that the answer is this.
+    ///
+    /// # Panics
+    /// When it is not; the message names `what`.
+    pub fn assert(&self, answer: &Answer, what: &str) {
+        match self {
+            Self::Granted(identity) => assert_reached(answer, identity, what),
+            Self::Public => assert_reached(answer, &Default::default(), what),
+            Self::Refused { status, challenge, code, reason } => {
+                assert!(!answer.reached(), "{what} reached the service: {answer:?}");
+                match &answer.grpc {
+                    Some(grpc) => {
+                        assert_eq!(grpc, &(*code, (*reason).to_owned()), "{what}: {answer:?}");
+                    }
+                    None => {
+                        assert_eq!(answer.status, *status, "{what}: {answer:?}");
+                        assert_eq!(answer.header("www-authenticate"), *challenge, "{what}");
+                    }
+                }
+                if *status == 503 {
+                    assert_eq!(answer.header("retry-after"), Some("1"), "{what}: {answer:?}");
+                }
+            }
+        }
+    }
+}
+
+fn assert_reached(answer: &Answer, identity: &[String; NAMES.len()], what: &str) {
+    assert!(answer.reached(), "{what} did not reach the service: {answer:?}");
+    for (name, value) in NAMES.iter().zip(identity) {
+        assert_eq!(answer.seen(name), *value, "{what}: {name}");
+    }
+    let others = answer.names_seen().into_iter().filter(|name| !NAMES.contains(name));
+    for name in others {
+        let like_ours = name.replace('_', "-").starts_with("x-tessera");
+        assert!(!like_ours && name != "authorization", "{what}: the service got {name}");
+    }
+}
+
+fn raw(scheme: &str, token: &str) -> (&'static str, String) {
+    ("authorization", format!("{scheme} {token}"))
+}
+
+fn forged(token: &str) -> String {
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let other = if signature.starts_with('A') { 'B' } else { 'A' };
+    format!("{signed}.{other}{}", &signature[1..])
+}
+
+async fn held(system: &System, token: String) -> Held {
+    let principal = system.verdict(ask_cached(&token)).await.expect("good");
+    Held { token, identity: identity(&principal) }
+}
+
+async fn held_by_name(system: &System, token: &str) -> [String; NAMES.len()] {
+    let mut question = ask_cached(token);
+    question.client_address = "127.0.0.1".into();
+    identity(&system.verdict(question).await.expect("good"))
+}
+
+fn identity(principal: &Principal) -> [String; NAMES.len()] {
+    let is_session = principal.session_id != 0;
+    let token_id = principal.token_id.to_string();
+    [
+        principal.account_id.to_string(),
+        principal.user_id.to_string(),
+        principal.role.clone(),
+        principal.scopes.join(" "),
+        if is_session { String::new() } else { token_id },
+        if is_session { "session" } else { "permanent_token" }.to_owned(),
+    ]
+}

@@ -1,0 +1,213 @@
+//! A service behind a real Envoy, guarded by the verifier, with `deploy/envoy/envoy.yaml`.
+
+use std::time::Duration;
+
+use tessera_tests::{
+    gateway::{Gateway, Text},
+    guarded::{Case, Cast, INVALID_REQUEST, INVALID_TOKEN, NO_TOKEN, OUTAGE, Outcome, granted},
+    proxy::{Proxy, Towards},
+    redis::Redis,
+    service::{self, Place},
+    system::{Backend, System},
+    upstream::Upstream,
+    watch::eventually,
+    wire::{self, Wire},
+};
+
+/// As Envoy is without the setting: values as text, and those of one name joined.
+fn joined_headers(text: &mut Text) {
+    text.replace("encode_raw_headers: true", "encode_raw_headers: false");
+}
+
+#[tokio::test]
+async fn callers_get_through_as_themselves_or_are_told_why_not() {
+    let (system, upstream) = (Backend::Redis.start().await, Upstream::start().await);
+    let cast = Cast::of(&system).await;
+    let verifier = system.verifier_places()[0];
+    let raw = Gateway::envoy(verifier, &upstream, |_| {}).await;
+    let joined = Gateway::envoy(verifier, &upstream, joined_headers).await;
+    let mut cases = cast.cases();
+    cases.extend(of_envoy(&cast));
+    for gateway in [&raw, &joined] {
+        for wire in Wire::ALL {
+            for case in &cases {
+                // A gRPC method has no query, and a path of its own.
+                let is_http = case.path.contains('?') || matches!(case.outcome, Outcome::Public);
+                if is_http && wire == Wire::Grpc {
+                    continue;
+                }
+                let answer = wire::ask(wire, gateway.address, case.path, &case.headers).await;
+                case.outcome.assert(&answer, &format!("{}, {wire:?}", case.name));
+                for secret in cast.secrets() {
+                    assert!(!answer.all().contains(secret), "{}, {wire:?}: told", case.name);
+                }
+            }
+        }
+    }
+}
+
+/// What only a proxy that tells the verifier of every header and of the path can judge.
+fn of_envoy(cast: &Cast) -> Vec<Case> {
+    let bearer = ("authorization", format!("Bearer {}", cast.good.token));
+    let query = "/?access_token=nonsense";
+    vec![
+        Case::new("two tokens", "/", vec![bearer.clone(), bearer.clone()], INVALID_REQUEST),
+        Case::new(
+            "a token and another scheme",
+            "/",
+            vec![("authorization", "Basic YTpi".into()), bearer.clone()],
+            INVALID_REQUEST,
+        ),
+        Case::new("a token in the query", query, vec![], INVALID_REQUEST),
+        Case::new("one in the query and one good", query, vec![bearer.clone()], INVALID_REQUEST),
+        Case::new("another query", "/?a=1", vec![bearer], granted(&cast.good)),
+        Case::new("past a public path", "/static/../x", vec![], NO_TOKEN),
+        Case::new("past a public path, encoded", "/static/%2e%2e/x", vec![], NO_TOKEN),
+    ]
+}
+
+/// Asks over every wire until each says that there is an outage. Until then the verifier
+/// may grant from its memory; it may never deny.
+async fn watch_the_outage(gateway: &Gateway, cast: &Cast) {
+    let headers = [("authorization", format!("Bearer {}", cast.good.token))];
+    for wire in Wire::ALL {
+        eventually("an outage", || async {
+            let answer = wire::ask(wire, gateway.address, "/", &headers).await;
+            if answer.reached() {
+                granted(&cast.good).assert(&answer, "from memory");
+                return None;
+            }
+            OUTAGE.assert(&answer, &format!("no store, {wire:?}"));
+            Some(())
+        })
+        .await;
+        let nothing = wire::ask(wire, gateway.address, "/", &[]).await;
+        NO_TOKEN.assert(&nothing, "what needs no store is told in an outage too");
+    }
+}
+
+async fn watch_the_recovery(gateway: &Gateway, cast: &Cast) {
+    let headers = [("authorization", format!("Bearer {}", cast.good.token))];
+    for wire in Wire::ALL {
+        eventually("a grant", || async {
+            let answer = wire::ask(wire, gateway.address, "/", &headers).await;
+            if answer.reached() {
+                granted(&cast.good).assert(&answer, "after the outage");
+                return Some(());
+            }
+            OUTAGE.assert(&answer, &format!("not yet, {wire:?}"));
+            None
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn an_outage_of_the_store_is_503_and_never_a_denial() {
+    let (mut system, upstream) = (Backend::Redis.start().await, Upstream::start().await);
+    let cast = Cast::of(&system).await;
+    let verifier = system.verifier_places()[0];
+    // As long as Envoy waits by itself: shorter than the verifier waits for the store.
+    let hasty = |text: &mut Text| text.replace("timeout: 2s", "timeout: 0.2s");
+    let gateway = Gateway::envoy(verifier, &upstream, |_| {}).await;
+    let impatient = Gateway::envoy(verifier, &upstream, hasty).await;
+
+    system.redis().stop();
+    watch_the_outage(&gateway, &cast).await;
+    watch_the_outage(&impatient, &cast).await;
+    system.redis().cont();
+    watch_the_recovery(&gateway, &cast).await;
+
+    system.redis().kill9().await;
+    watch_the_outage(&gateway, &cast).await;
+    watch_the_outage(&impatient, &cast).await;
+    system.redis().restart().await;
+    watch_the_recovery(&gateway, &cast).await;
+
+    // No verifier at all: Envoy says it.
+    system.kill9().await;
+    let headers = [("authorization", format!("Bearer {}", cast.good.token))];
+    for wire in Wire::ALL {
+        let answer = wire::ask(wire, gateway.address, "/", &headers).await;
+        assert!(!answer.reached());
+        match answer.grpc {
+            None => assert_eq!(answer.status, 503, "{answer:?}"),
+            Some((code, _)) => assert_eq!(code, tonic::Code::Unavailable),
+        }
+    }
+    system.begin().await;
+    watch_the_recovery(&gateway, &cast).await;
+}
+
+#[tokio::test]
+async fn a_slow_store_makes_slow_answers_and_no_wrong_ones() {
+    let (redis, upstream) = (Redis::start().await, Upstream::start().await);
+    let proxy = Proxy::start(redis.address()).await;
+    let url = redis.url_at(proxy.address());
+    let system = System::over(Some(redis), &[], &[]).await;
+    let cast = Cast::of(&system).await;
+    let (place, dir) = (Place::free(), tempfile::TempDir::new().unwrap());
+    let mut slow = service::verifier("slow", &url, place, &[], dir.path());
+    service::serving(&mut slow, place.grpc).await;
+    let gateway = Gateway::envoy(place, &upstream, |_| {}).await;
+    proxy.delay(Towards::Client, Duration::from_millis(200));
+    for wire in Wire::ALL {
+        for case in cast.cases() {
+            if wire == Wire::Grpc && matches!(case.outcome, Outcome::Public) {
+                continue;
+            }
+            let answer = wire::ask(wire, gateway.address, case.path, &case.headers).await;
+            // On a machine that is slow besides, some read may take too long.
+            if answer.status != 503
+                && answer.grpc.as_ref().is_none_or(|(code, _)| *code != tonic::Code::Unavailable)
+            {
+                case.outcome.assert(&answer, &format!("slow store: {}, {wire:?}", case.name));
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_configuration_opens_nothing_and_is_told_in_the_log() {
+    let (system, upstream) = (Backend::Embedded.start().await, Upstream::start().await);
+    let cast = Cast::of(&system).await;
+    let slip =
+        |text: &mut Text| text.replace("tessera.required_scopes:", "tessera.required_scope:");
+    let gateway = Gateway::envoy(system.verifier_places()[0], &upstream, slip).await;
+    let headers = [("authorization", format!("Bearer {}", cast.good.token))];
+    for wire in Wire::ALL {
+        let answer = wire::ask(wire, gateway.address, "/content/x", &headers).await;
+        assert!(!answer.reached(), "{answer:?}");
+        match answer.grpc {
+            None => assert_eq!(answer.status, 500),
+            Some((code, reason)) => {
+                assert_eq!((code, reason.as_str()), (tonic::Code::Internal, "INTERNAL"));
+            }
+        }
+    }
+    let log = std::fs::read_to_string(system.dir().join("up.log")).unwrap();
+    assert!(log.contains("tessera.required_scope\""), "{log}");
+}
+
+/// `allowed_cidrs` is about the other end of the connection to Envoy, as `source.address`
+/// tells: no header of the client's changes that, whatever Envoy itself believes of it.
+#[tokio::test]
+async fn the_client_is_who_connects_to_envoy() {
+    let (system, upstream) = (Backend::Embedded.start().await, Upstream::start().await);
+    let cast = Cast::of(&system).await;
+    let trusting =
+        |text: &mut Text| text.replace("use_remote_address: true", "use_remote_address: false");
+    let gateway = Gateway::envoy(system.verifier_places()[0], &upstream, trusting).await;
+    let from = |token: &str| {
+        vec![
+            ("authorization", format!("Bearer {token}")),
+            ("x-forwarded-for", "192.0.2.9".to_owned()),
+        ]
+    };
+    for wire in Wire::ALL {
+        let answer = wire::ask(wire, gateway.address, "/", &from(&cast.near.token)).await;
+        granted(&cast.near).assert(&answer, "from loopback");
+        let answer = wire::ask(wire, gateway.address, "/", &from(&cast.far)).await;
+        INVALID_TOKEN.assert(&answer, "from loopback, with another address in a header");
+    }
+}
