@@ -16,13 +16,15 @@ use crate::{
     tools::repository,
     upstream::Upstream,
     watch::eventually,
-    wire::{self, Wire},
+    wire::{self, Answer, Wire},
 };
 
 /// A running proxy. It is killed when dropped.
 pub struct Gateway {
-    /// Where it listens.
-    pub address: SocketAddr,
+    /// Where it speaks HTTP/1.1.
+    http: SocketAddr,
+    /// Where it speaks HTTP/2; the same, but for nginx.
+    http2: SocketAddr,
     process: Process,
     _dir: TempDir,
 }
@@ -39,32 +41,88 @@ impl Gateway {
         change(&mut text);
         let dir = TempDir::new().unwrap();
         let mut command = clean(&envoy());
-        command.arg("-c").arg(text.write(dir.path()));
+        command.arg("-c").arg(text.write(dir.path(), "envoy.yaml"));
         // Several on one machine need a number each: that of the port is nobody else's.
         command.args(["--base-id", &address.port().to_string(), "--concurrency", "1"]);
-        Self::start("envoy", address, command, dir).await
+        Self::start("envoy", [address; 2], command, dir).await
+    }
+
+    /// Starts nginx with `deploy/nginx/tessera.conf` and its snippets.
+    pub async fn nginx(verifier: Place, upstream: &Upstream) -> Self {
+        let (http, http2) = (port::free(), port::free());
+        let mut text = Text::of_deploy("nginx/tessera.conf");
+        text.replace("127.0.0.1:10001", &http.to_string());
+        text.replace("127.0.0.1:10002", &http2.to_string());
+        text.replace("127.0.0.1:8081", &verifier.http.to_string());
+        text.replace("127.0.0.1:8000", &upstream.http1.to_string());
+        text.replace("127.0.0.1:8001", &upstream.http2.to_string());
+        let dir = TempDir::new().unwrap();
+        text.write(dir.path(), "tessera.conf");
+        for snippet in ["guard", "public", "verify", "errors"] {
+            let name = format!("tessera-{snippet}.conf");
+            Text::of_deploy(&format!("nginx/{name}")).write(dir.path(), &name);
+        }
+        let folder = dir.path().display();
+        let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
+        let temporary = temporary.map(|kind| format!("{kind}_temp_path {folder}/{kind};"));
+        // One process, so that none is left when it is killed.
+        let main = format!(
+            "daemon off; master_process off; pid {folder}/pid; error_log stderr; events {{}}\n\
+             http {{ access_log off; {} include tessera.conf; }}\n",
+            temporary.concat()
+        );
+        let mut command = clean(Path::new("/usr/sbin/nginx"));
+        command.args(["-e", "stderr", "-p"]).arg(dir.path());
+        command.arg("-c").arg(Text(main).write(dir.path(), "nginx.conf"));
+        Self::start("nginx", [http, http2], command, dir).await
+    }
+
+    /// Starts Caddy with `deploy/caddy/Caddyfile`.
+    pub async fn caddy(verifier: Place, upstream: &Upstream) -> Self {
+        let address = port::free();
+        let mut text = Text::of_deploy("caddy/Caddyfile");
+        text.replace(":10003", &format!(":{}", address.port()));
+        text.replace("127.0.0.1:8081", &verifier.http.to_string());
+        text.replace("127.0.0.1:8000", &upstream.http1.to_string());
+        text.replace("127.0.0.1:8001", &upstream.http2.to_string());
+        let dir = TempDir::new().unwrap();
+        let mut command = clean(Path::new("caddy"));
+        command.env("HOME", dir.path()).args(["run", "--config"]);
+        command.arg(text.write(dir.path(), "Caddyfile"));
+        Self::start("caddy", [address; 2], command, dir).await
     }
 
     async fn start(
         name: &str,
-        address: SocketAddr,
+        [http, http2]: [SocketAddr; 2],
         command: std::process::Command,
         dir: TempDir,
     ) -> Self {
         let process = Process::start(name, command, dir.path());
-        let mut gateway = Self { address, process, _dir: dir };
+        let mut gateway = Self { http, http2, process, _dir: dir };
         eventually(&format!("{name} in front of the service"), || {
             if let Some(status) = gateway.process.ended() {
                 panic!("{name} ended, {status}:\n{}", gateway.process.log());
             }
             async move {
-                tokio::net::TcpStream::connect(address).await.ok()?;
-                let answer = wire::ask(Wire::Http1, address, "/healthz", &[]).await;
+                tokio::net::TcpStream::connect(http).await.ok()?;
+                let answer = wire::ask(Wire::Http1, http, "/healthz", &[]).await;
                 answer.reached().then_some(())
             }
         })
         .await;
         gateway
+    }
+
+    /// Asks for `path` with these headers.
+    pub async fn ask(&self, wire: Wire, path: &str, headers: &[(&'static str, String)]) -> Answer {
+        let address = if wire == Wire::Http1 { self.http } else { self.http2 };
+        wire::ask(wire, address, path, headers).await
+    }
+
+    /// Where gRPC callers go.
+    pub fn grpc(&self) -> SocketAddr {
+        self.http2
     }
 
     /// All that it has written.
@@ -87,8 +145,8 @@ impl Text {
         self.0 = self.0.replace(old, new);
     }
 
-    fn write(&self, dir: &Path) -> PathBuf {
-        let file = dir.join("configuration.yaml");
+    fn write(&self, dir: &Path, name: &str) -> PathBuf {
+        let file = dir.join(name);
         fs::write(&file, &self.0).unwrap();
         file
     }

@@ -11,7 +11,7 @@ use tessera_tests::{
     system::{Backend, System},
     upstream::Upstream,
     watch::eventually,
-    wire::{self, Wire},
+    wire::Wire,
 };
 
 /// As Envoy is without the setting: values as text, and those of one name joined.
@@ -36,7 +36,7 @@ async fn callers_get_through_as_themselves_or_are_told_why_not() {
                 if is_http && wire == Wire::Grpc {
                     continue;
                 }
-                let answer = wire::ask(wire, gateway.address, case.path, &case.headers).await;
+                let answer = gateway.ask(wire, case.path, &case.headers).await;
                 case.outcome.assert(&answer, &format!("{}, {wire:?}", case.name));
                 for secret in cast.secrets() {
                     assert!(!answer.all().contains(secret), "{}, {wire:?}: told", case.name);
@@ -72,7 +72,7 @@ async fn watch_the_outage(gateway: &Gateway, cast: &Cast) {
     let headers = [("authorization", format!("Bearer {}", cast.good.token))];
     for wire in Wire::ALL {
         eventually("an outage", || async {
-            let answer = wire::ask(wire, gateway.address, "/", &headers).await;
+            let answer = gateway.ask(wire, "/", &headers).await;
             if answer.reached() {
                 granted(&cast.good).assert(&answer, "from memory");
                 return None;
@@ -81,7 +81,7 @@ async fn watch_the_outage(gateway: &Gateway, cast: &Cast) {
             Some(())
         })
         .await;
-        let nothing = wire::ask(wire, gateway.address, "/", &[]).await;
+        let nothing = gateway.ask(wire, "/", &[]).await;
         NO_TOKEN.assert(&nothing, "what needs no store is told in an outage too");
     }
 }
@@ -90,7 +90,7 @@ async fn watch_the_recovery(gateway: &Gateway, cast: &Cast) {
     let headers = [("authorization", format!("Bearer {}", cast.good.token))];
     for wire in Wire::ALL {
         eventually("a grant", || async {
-            let answer = wire::ask(wire, gateway.address, "/", &headers).await;
+            let answer = gateway.ask(wire, "/", &headers).await;
             if answer.reached() {
                 granted(&cast.good).assert(&answer, "after the outage");
                 return Some(());
@@ -128,7 +128,7 @@ async fn an_outage_of_the_store_is_503_and_never_a_denial() {
     system.kill9().await;
     let headers = [("authorization", format!("Bearer {}", cast.good.token))];
     for wire in Wire::ALL {
-        let answer = wire::ask(wire, gateway.address, "/", &headers).await;
+        let answer = gateway.ask(wire, "/", &headers).await;
         assert!(!answer.reached());
         match answer.grpc {
             None => assert_eq!(answer.status, 503, "{answer:?}"),
@@ -156,7 +156,7 @@ async fn a_slow_store_makes_slow_answers_and_no_wrong_ones() {
             if wire == Wire::Grpc && matches!(case.outcome, Outcome::Public) {
                 continue;
             }
-            let answer = wire::ask(wire, gateway.address, case.path, &case.headers).await;
+            let answer = gateway.ask(wire, case.path, &case.headers).await;
             // On a machine that is slow besides, some read may take too long.
             if answer.status != 503
                 && answer.grpc.as_ref().is_none_or(|(code, _)| *code != tonic::Code::Unavailable)
@@ -176,7 +176,7 @@ async fn a_wrong_configuration_opens_nothing_and_is_told_in_the_log() {
     let gateway = Gateway::envoy(system.verifier_places()[0], &upstream, slip).await;
     let headers = [("authorization", format!("Bearer {}", cast.good.token))];
     for wire in Wire::ALL {
-        let answer = wire::ask(wire, gateway.address, "/content/x", &headers).await;
+        let answer = gateway.ask(wire, "/content/x", &headers).await;
         assert!(!answer.reached(), "{answer:?}");
         match answer.grpc {
             None => assert_eq!(answer.status, 500),
@@ -205,9 +205,9 @@ async fn the_client_is_who_connects_to_envoy() {
         ]
     };
     for wire in Wire::ALL {
-        let answer = wire::ask(wire, gateway.address, "/", &from(&cast.near.token)).await;
+        let answer = gateway.ask(wire, "/", &from(&cast.near.token)).await;
         granted(&cast.near).assert(&answer, "from loopback");
-        let answer = wire::ask(wire, gateway.address, "/", &from(&cast.far)).await;
+        let answer = gateway.ask(wire, "/", &from(&cast.far)).await;
         INVALID_TOKEN.assert(&answer, "from loopback, with another address in a header");
     }
 }

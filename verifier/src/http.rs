@@ -1,4 +1,4 @@
-//! The verifier's HTTP face: the public keys, and health.
+//! The verifier's HTTP face: the public keys, what proxies ask, and health.
 
 use std::sync::{
     Arc,
@@ -10,7 +10,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
     response::Response,
-    routing::get,
+    routing::{any, get},
 };
 use tessera_serve::well_known;
 use tessera_shared::{
@@ -18,12 +18,13 @@ use tessera_shared::{
     store::{Key, StoreError, StoreReader},
 };
 
-use crate::watched::WatchedStore;
+use crate::{forward, guard::Guard, watched::WatchedStore};
 
 /// What the answers are made from.
 #[derive(Clone)]
 pub(crate) struct Face {
     pub(crate) store: Arc<WatchedStore>,
+    pub(crate) guard: Guard,
     /// Whether this verifier is about to end.
     pub(crate) draining: Arc<AtomicBool>,
 }
@@ -31,6 +32,7 @@ pub(crate) struct Face {
 pub(crate) fn app(face: Face) -> Router {
     Router::new()
         .route("/.well-known/jwks.json", get(jwks))
+        .route("/verify", any(forward::verify))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(face)

@@ -7,9 +7,10 @@
 //! | `front` | connections, threads, and which way a call goes |
 //! | `service` | the gRPC face: the hot path, limits, conversions, how a call fails |
 //! | `authz` | what Envoy asks before it lets a request through |
-//! | `guard` | what stands behind that and other proxies: credentials, identity, refusals |
+//! | `forward` | what nginx, Caddy and Traefik ask for the same, over HTTP |
+//! | `guard` | what stands behind both: credentials, identity, refusals |
 //! | `memory` | what was found about tokens, and whether it still holds |
-//! | `http` | the HTTP face: keys, health |
+//! | `http` | the HTTP face: keys, forward auth, health |
 //! | `watched` | the store, and whether it answers |
 //!
 //! What a token is worth is decided in [`tessera_shared::examine`]. To add a limit to a
@@ -17,6 +18,7 @@
 //! `service::question`.
 
 mod authz;
+mod forward;
 mod front;
 mod guard;
 mod http;
@@ -106,7 +108,7 @@ async fn serve(
     let routes = tessera_serve::with_reflection(routes, &[ENVOY_DESCRIPTORS])?.prepare();
     let service = front::Service { api, routes, tls };
     let draining = Arc::new(AtomicBool::new(false));
-    let app = http::app(Face { store: store.clone(), draining: draining.clone() });
+    let app = http::app(Face { store: store.clone(), guard, draining: draining.clone() });
 
     let (drained, until_drained) = oneshot::channel::<()>();
     let end = async {
