@@ -9,6 +9,7 @@ use tessera_tests::{
     redis::Redis,
     service::{self, Place},
     system::{Backend, System},
+    tools::all_bytes_under,
     upstream::Upstream,
     watch::eventually,
     wire::Wire,
@@ -21,7 +22,8 @@ fn joined_headers(text: &mut Text) {
 
 #[tokio::test]
 async fn callers_get_through_as_themselves_or_are_told_why_not() {
-    let (system, upstream) = (Backend::Redis.start().await, Upstream::start().await);
+    let log = ["--log", "info,tessera_verifier=trace,tessera_shared=trace"];
+    let (system, upstream) = (Backend::Redis.start_all_with(&log).await, Upstream::start().await);
     let cast = Cast::of(&system).await;
     let verifier = system.verifier_places()[0];
     let raw = Gateway::envoy(verifier, &upstream, |_| {}).await;
@@ -44,6 +46,9 @@ async fn callers_get_through_as_themselves_or_are_told_why_not() {
             }
         }
     }
+    let logs = String::from_utf8_lossy(&all_bytes_under(system.dir())).into_owned();
+    assert!(logs.contains("the store answers"), "there are logs");
+    assert!(cast.secrets().all(|secret| !logs.contains(secret)), "a token is in a log");
 }
 
 /// What only a proxy that tells the verifier of every header and of the path can judge.

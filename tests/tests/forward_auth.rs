@@ -81,13 +81,18 @@ async fn callers_get_through_nginx_as_themselves_or_are_told_why_not() {
 
 #[tokio::test]
 async fn callers_get_through_caddy_as_themselves_or_are_told_why_not() {
-    let (system, upstream) = (Backend::Embedded.start().await, Upstream::start().await);
+    let log = ["--log", "info,tessera_verifier=trace,tessera_shared=trace"];
+    let system = Backend::Embedded.start_with(&log).await;
+    let upstream = Upstream::start().await;
     let cast = Cast::of(&system).await;
     let gateway = caddy(&system, &upstream).await;
     let mut cases = cast.cases();
     cases.extend(of_forward_auth(&cast));
     judge(&gateway, &Wire::ALL, &cases, &cast).await;
     assert_two_tokens_are_refused(&gateway, &cast).await;
+    let log = std::fs::read_to_string(system.dir().join("up.log")).unwrap();
+    assert!(log.contains("the store answers"), "there are logs");
+    assert!(cast.secrets().all(|secret| !log.contains(secret)), "a token is in the log");
 }
 
 /// A gRPC library of others: it trusts nothing but the status that gRPC names.

@@ -7,10 +7,10 @@ use std::sync::{
 
 use axum::{
     Router,
-    extract::State,
+    extract::{DefaultBodyLimit, State},
     http::{HeaderMap, StatusCode},
     response::Response,
-    routing::{any, get},
+    routing::{any, get, post},
 };
 use tessera_serve::well_known;
 use tessera_shared::{
@@ -18,21 +18,25 @@ use tessera_shared::{
     store::{Key, StoreError, StoreReader},
 };
 
-use crate::{forward, guard::Guard, watched::WatchedStore};
+use crate::{forward, guard::Guard, introspect, watched::WatchedStore};
 
 /// What the answers are made from.
 #[derive(Clone)]
 pub(crate) struct Face {
     pub(crate) store: Arc<WatchedStore>,
     pub(crate) guard: Guard,
+    /// What a caller of `/introspect` must hold.
+    pub(crate) introspection_scope: Arc<str>,
     /// Whether this verifier is about to end.
     pub(crate) draining: Arc<AtomicBool>,
 }
 
 pub(crate) fn app(face: Face) -> Router {
+    let introspection_limit = DefaultBodyLimit::max(introspect::LARGEST_FORM);
     Router::new()
         .route("/.well-known/jwks.json", get(jwks))
         .route("/verify", any(forward::verify))
+        .route("/introspect", post(introspect::introspect).layer(introspection_limit))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(face)

@@ -9,6 +9,7 @@
 //! | `authz` | what Envoy asks before it lets a request through |
 //! | `forward` | what nginx, Caddy and Traefik ask for the same, over HTTP |
 //! | `guard` | what stands behind both: credentials, identity, refusals |
+//! | `introspect` | the same question in the words of OAuth (RFC 7662) |
 //! | `memory` | what was found about tokens, and whether it still holds |
 //! | `http` | the HTTP face: keys, forward auth, health |
 //! | `watched` | the store, and whether it answers |
@@ -22,6 +23,7 @@ mod forward;
 mod front;
 mod guard;
 mod http;
+mod introspect;
 mod memory;
 mod service;
 #[cfg(test)]
@@ -108,7 +110,12 @@ async fn serve(
     let routes = tessera_serve::with_reflection(routes, &[ENVOY_DESCRIPTORS])?.prepare();
     let service = front::Service { api, routes, tls };
     let draining = Arc::new(AtomicBool::new(false));
-    let app = http::app(Face { store: store.clone(), guard, draining: draining.clone() });
+    let app = http::app(Face {
+        store: store.clone(),
+        guard,
+        introspection_scope: config.introspection_scope.as_str().into(),
+        draining: draining.clone(),
+    });
 
     let (drained, until_drained) = oneshot::channel::<()>();
     let end = async {

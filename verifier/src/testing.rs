@@ -276,6 +276,29 @@ pub(crate) async fn http_get(address: SocketAddr, path: &str) -> std::io::Result
     Ok(answer)
 }
 
+/// The head of the answer, in lower case, and its body.
+pub(crate) async fn ask_http(
+    address: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (String, String) {
+    let length = body.len();
+    let mut request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: test\r\nconnection: close\r\ncontent-length: {length}\r\n"
+    );
+    for (name, value) in headers {
+        request += &format!("{name}: {value}\r\n");
+    }
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(format!("{request}\r\n{body}").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (format!("{}\r\n", head.to_lowercase()), body.to_owned())
+}
+
 /// A question about `token` that asks for nothing besides.
 pub(crate) fn asking(token: &str) -> VerifyRequest {
     VerifyRequest { token: token.to_owned(), ..VerifyRequest::default() }

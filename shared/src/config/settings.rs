@@ -119,6 +119,8 @@ table! {
         "How many threads answer; 0 is one for each core that the process may run on.";
     REQUIRE_AUDIENCE: "require-audience" "BOOL", Kind::Switch, None,
         "Refuses a question that names no audience.";
+    INTROSPECTION_SCOPE: "introspection-scope" "SCOPE", Kind::Plain, Some("tessera:introspect"),
+        "The scope that the token of a caller of /introspect must have. No role of the built-in catalogue has the default.";
 
     USAGE_INTERVAL: "usage-interval" "DURATION", Kind::Duration(Duration::from_millis(100), Duration::from_secs(15)), Some("10s"),
         "How often the use of permanent tokens is reported, and gathered for `last_used_at`.";
@@ -197,7 +199,14 @@ pub static VERIFIER: &[&Section] = &[
     },
     &Section {
         heading: "Verification",
-        settings: &[&STALENESS_BOUND, &REQUIRE_AUDIENCE, &TOKEN_PREFIX, &CACHE_BYTES, &THREADS],
+        settings: &[
+            &STALENESS_BOUND,
+            &REQUIRE_AUDIENCE,
+            &INTROSPECTION_SCOPE,
+            &TOKEN_PREFIX,
+            &CACHE_BYTES,
+            &THREADS,
+        ],
     },
     &OPERATION,
 ];
@@ -220,7 +229,13 @@ pub static UP: &[&Section] = &[
     &USERS,
     &Section {
         heading: "Verification",
-        settings: &[&STALENESS_BOUND, &REQUIRE_AUDIENCE, &CACHE_BYTES, &THREADS],
+        settings: &[
+            &STALENESS_BOUND,
+            &REQUIRE_AUDIENCE,
+            &INTROSPECTION_SCOPE,
+            &CACHE_BYTES,
+            &THREADS,
+        ],
     },
     &OPERATION,
 ];

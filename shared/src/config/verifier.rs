@@ -11,6 +11,7 @@ use super::{
     settings,
     sources::Sources,
 };
+use crate::role::is_scope;
 
 static PROGRAM: Program = Program {
     name: "tessera-verifier",
@@ -43,6 +44,8 @@ pub struct VerifierConfig {
     pub threads: usize,
     /// Whether a question that names no audience is refused.
     pub require_audience: bool,
+    /// What a caller of `/introspect` must hold.
+    pub introspection_scope: String,
     /// What permanent and refresh tokens start with.
     pub token_prefix: String,
     /// How long requests in flight may take to end after SIGTERM.
@@ -88,6 +91,7 @@ impl VerifierConfig {
             cache_bytes: sources.integer(&settings::CACHE_BYTES)?,
             threads: threads(sources.integer(&settings::THREADS)?),
             require_audience: sources.switch(&settings::REQUIRE_AUDIENCE)?.unwrap_or(false),
+            introspection_scope: introspection_scope(sources)?,
             token_prefix: token_prefix(sources)?,
             drain_timeout: sources.duration(&settings::DRAIN_TIMEOUT)?,
             usage_interval: sources.duration(&settings::USAGE_INTERVAL)?,
@@ -98,6 +102,13 @@ impl VerifierConfig {
             store_ca_file: place.store.ca_file,
         })
     }
+}
+
+fn introspection_scope(sources: &Sources<'_>) -> Result<String, ConfigError> {
+    let expected = "service:action, each of a-z 0-9 - _ .: tessera:introspect";
+    sources.parsed(&settings::INTROSPECTION_SCOPE, "a scope", expected, |text| {
+        is_scope(text).then(|| text.to_owned())
+    })
 }
 
 /// 0 stands for what the process may run on: its affinity and its control group count.

@@ -76,7 +76,8 @@ fn granted(identity: &Identity) -> Result<Response, Refusal> {
     Ok(response)
 }
 
-fn refused(refusal: &Refusal, asked: &HeaderMap) -> Response {
+/// Turns a request with these headers away.
+pub(crate) fn refused(refusal: &Refusal, asked: &HeaderMap) -> Response {
     let status = StatusCode::from_u16(refusal.http_status());
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut headers = refusal.headers();

@@ -1,9 +1,4 @@
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
-
-use crate::testing::{INTERNALS, Running};
+use crate::testing::{INTERNALS, Running, ask_http};
 
 /// The head of the answer, in lower case, and its body.
 async fn ask(
@@ -12,17 +7,7 @@ async fn ask(
     query: &str,
     headers: &[(&str, &str)],
 ) -> (String, String) {
-    let mut request =
-        format!("{method} /verify{query} HTTP/1.1\r\nhost: test\r\nconnection: close\r\n");
-    for (name, value) in headers {
-        request += &format!("{name}: {value}\r\n");
-    }
-    let mut stream = TcpStream::connect(running.http).await.unwrap();
-    stream.write_all(format!("{request}\r\n").as_bytes()).await.unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    (format!("{}\r\n", head.to_lowercase()), body.to_owned())
+    ask_http(running.http, method, &format!("/verify{query}"), headers, "").await
 }
 
 async fn bearer(running: &Running) -> String {

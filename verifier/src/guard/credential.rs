@@ -1,7 +1,11 @@
 //! The token in a request's `Authorization` headers.
 
+use std::fmt;
+
+use super::refusal::Refusal;
+
 /// What a request presents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Credential<'a> {
     /// Nothing that is for us.
     None,
@@ -41,12 +45,34 @@ impl<'a> Credential<'a> {
         }
     }
 
+    /// The token.
+    ///
+    /// # Errors
+    /// How who presents none is turned away.
+    pub(crate) const fn presented(self) -> Result<&'a str, Refusal> {
+        match self {
+            Self::Token(token) => Ok(token),
+            Self::None => Err(Refusal::NoCredential),
+            Self::Wrong => Err(Refusal::InvalidRequest),
+        }
+    }
+
     /// The token, if there is one.
     pub(crate) const fn token(self) -> Option<&'a str> {
         match self {
             Self::Token(token) => Some(token),
             Self::None | Self::Wrong => None,
         }
+    }
+}
+
+impl fmt::Debug for Credential<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::None => "None",
+            Self::Token(_) => "Token(..)",
+            Self::Wrong => "Wrong",
+        })
     }
 }
 
@@ -64,6 +90,7 @@ mod tests {
             assert_eq!(read(&[value.as_bytes()]), Credential::Token("t_1"), "{value}");
         }
         assert_eq!(read(&[b"Bearer a.b.c"]), Credential::Token("a.b.c"));
+        assert_eq!(format!("{:?}", read(&[b"Bearer t_1"])), "Token(..)");
     }
 
     #[test]

@@ -17,11 +17,11 @@ pub(crate) mod refusal;
 
 use std::{net::IpAddr, time::Duration};
 
-use tessera_proto::v1::VerifyRequest;
+use tessera_proto::v1::{Principal, VerifyRequest};
 use tessera_shared::{examine::Reason, store::StoreError};
 
 use self::{credential::Credential, identity::Identity, refusal::Refusal};
-use crate::service::Api;
+use crate::service::{Api, Question};
 
 /// The query parameter that RFC 6750, section 2.3, has for a token. A URL stands in logs
 /// and histories, so a token in it is not taken, as that section advises.
@@ -85,15 +85,23 @@ impl Guard {
         if asked.has_query_token {
             return Err(Refusal::InvalidRequest);
         }
-        match asked.credential {
-            Credential::None => return Err(Refusal::NoCredential),
-            Credential::Wrong => return Err(Refusal::InvalidRequest),
-            Credential::Token(_) => {}
-        }
-        match tokio::time::timeout(deadline, self.0.examine(&question)).await {
-            Ok(Ok(Ok(principal))) => Ok(Identity::from(principal)),
+        asked.credential.presented()?;
+        self.principal(&question, deadline).await.map(Identity::from)
+    }
+
+    /// Who the token of the question speaks for, said before `deadline` is over.
+    ///
+    /// # Errors
+    /// As [`Self::admit`].
+    pub(crate) async fn principal(
+        &self,
+        question: &Question,
+        deadline: Duration,
+    ) -> Result<Principal, Refusal> {
+        match tokio::time::timeout(deadline, self.0.examine(question)).await {
+            Ok(Ok(Ok(principal))) => Ok(principal),
             Ok(Ok(Err(Reason::InsufficientScope))) => {
-                Err(Refusal::InsufficientScope(demand.scopes.clone()))
+                Err(Refusal::InsufficientScope(question.required_scopes().to_vec()))
             }
             // To an outsider every other bad token looks the same.
             Ok(Ok(Err(_))) => Err(Refusal::InvalidToken),

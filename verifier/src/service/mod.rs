@@ -64,6 +64,17 @@ pub(crate) struct Question {
     limit: Duration,
 }
 
+impl Question {
+    /// A question of this process's own: nothing of it but the token may break a limit.
+    pub(crate) fn of(token: &str, asked: examine::Question) -> Self {
+        Self { token: token.to_owned(), asked, limit: Duration::MAX }
+    }
+
+    pub(crate) fn required_scopes(&self) -> &[String] {
+        &self.asked.required_scopes
+    }
+}
+
 impl Api {
     /// Answers a `VerifyRequest`.
     ///
