@@ -1,30 +1,22 @@
 //! What callers send to a guarded service, and what must come of it, whatever proxy
 //! stands before it: one table, over tokens of every state.
 
+mod outcome;
+
 use prost_types::Timestamp;
 use tessera_proto::v1::{
     CreatePermanentTokenRequest, DenialReason, Principal, RevokePermanentTokenRequest,
     UpdateUserRequest,
 };
 use tessera_shared::clock::{Clock as _, SystemClock};
-use tonic::Code;
 
 use crate::{
     ask::{ask_cached, verdict},
     system::{System, named},
     watch::eventually,
-    wire::Answer,
 };
 
-/// The names of all identity headers.
-pub const NAMES: [&str; 6] = [
-    "x-tessera-account",
-    "x-tessera-user",
-    "x-tessera-role",
-    "x-tessera-scopes",
-    "x-tessera-token-id",
-    "x-tessera-kind",
-];
+pub use self::outcome::{INVALID_REQUEST, INVALID_TOKEN, NAMES, NO_TOKEN, OUTAGE, Outcome, SCOPE};
 
 /// A token, and who it speaks for.
 pub struct Held {
@@ -55,7 +47,7 @@ impl Cast {
         let admin = system.admin().await;
         let make = async |request| system.permanent(&admin, request).await.token;
         let with = |name: &str| CreatePermanentTokenRequest { role: NARROW.into(), ..named(name) };
-        let soon = Timestamp { seconds: SystemClock.now().seconds() + 2, nanos: 0 };
+        let soon = Timestamp { seconds: SystemClock.now().seconds() + 4, nanos: 0 };
         let expired =
             make(CreatePermanentTokenRequest { expires_at: Some(soon), ..with("short") }).await;
 
@@ -205,61 +197,6 @@ impl Case {
     }
 }
 
-/// What must come of a request.
-pub enum Outcome {
-    /// It reaches the service with this identity; an empty value: none of that name.
-    Granted([String; NAMES.len()]),
-    /// It reaches the service, as nobody's.
-    Public,
-    /// It does not reach the service.
-    Refused {
-        /// The status of HTTP.
-        status: u16,
-        /// `WWW-Authenticate`.
-        challenge: Option<&'static str>,
-        /// What gRPC says.
-        code: Code,
-        /// The reason in its `ErrorInfo`.
-        reason: &'static str,
-    },
-}
-
-/// No token is presented.
-pub const NO_TOKEN: Outcome = Outcome::Refused {
-    status: 401,
-    challenge: Some("Bearer"),
-    code: Code::Unauthenticated,
-    reason: "CREDENTIALS_MISSING",
-};
-/// Not one token in one header.
-pub const INVALID_REQUEST: Outcome = Outcome::Refused {
-    status: 401,
-    challenge: Some("Bearer error=\"invalid_request\""),
-    code: Code::Unauthenticated,
-    reason: "CREDENTIALS_INVALID",
-};
-/// All bad tokens look the same.
-pub const INVALID_TOKEN: Outcome = Outcome::Refused {
-    status: 401,
-    challenge: Some("Bearer error=\"invalid_token\""),
-    code: Code::Unauthenticated,
-    reason: "CREDENTIALS_INVALID",
-};
-/// What `/content/` needs is not held.
-pub const SCOPE: Outcome = Outcome::Refused {
-    status: 403,
-    challenge: Some("Bearer error=\"insufficient_scope\", scope=\"cdn:read cdn:write\""),
-    code: Code::PermissionDenied,
-    reason: "NOT_PERMITTED",
-};
-/// The question could not be answered.
-pub const OUTAGE: Outcome = Outcome::Refused {
-    status: 503,
-    challenge: None,
-    code: Code::Unavailable,
-    reason: "STORE_UNAVAILABLE",
-};
-
 const NARROW: &str = "Purge and Prefetch only (API)";
 
 /// What a caller with this token must get.
@@ -273,46 +210,6 @@ pub fn forgery() -> Vec<(&'static str, String)> {
     let forged = forged.map(|name| (name, "99".to_owned()));
     // One of them twice: both must go.
     forged.chain([("x-tessera-user", "98".to_owned())]).collect()
-}
-
-impl Outcome {
-    /// Asserts that the answer is this.
-    ///
-    /// # Panics
-    /// When it is not; the message names `what`.
-    pub fn assert(&self, answer: &Answer, what: &str) {
-        match self {
-            Self::Granted(identity) => assert_reached(answer, identity, what),
-            Self::Public => assert_reached(answer, &Default::default(), what),
-            Self::Refused { status, challenge, code, reason } => {
-                assert!(!answer.reached(), "{what} reached the service: {answer:?}");
-                match &answer.grpc {
-                    Some(grpc) => {
-                        assert_eq!(grpc, &(*code, (*reason).to_owned()), "{what}: {answer:?}");
-                    }
-                    None => {
-                        assert_eq!(answer.status, *status, "{what}: {answer:?}");
-                        assert_eq!(answer.header("www-authenticate"), *challenge, "{what}");
-                    }
-                }
-                if *status == 503 {
-                    assert_eq!(answer.header("retry-after"), Some("1"), "{what}: {answer:?}");
-                }
-            }
-        }
-    }
-}
-
-fn assert_reached(answer: &Answer, identity: &[String; NAMES.len()], what: &str) {
-    assert!(answer.reached(), "{what} did not reach the service: {answer:?}");
-    for (name, value) in NAMES.iter().zip(identity) {
-        assert_eq!(answer.seen(name), *value, "{what}: {name}");
-    }
-    let others = answer.names_seen().into_iter().filter(|name| !NAMES.contains(name));
-    for name in others {
-        let like_ours = name.replace('_', "-").starts_with("x-tessera");
-        assert!(!like_ours && name != "authorization", "{what}: the service got {name}");
-    }
 }
 
 fn raw(scheme: &str, token: &str) -> (&'static str, String) {
