@@ -1,17 +1,9 @@
-//! The verifier's HTTP face: the public keys, and health.
+//! The verifier's HTTP face: the public keys. Health and metrics come to it from
+//! `tessera_serve`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
-};
+use std::sync::Arc;
 
-use axum::{
-    Router,
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    response::Response,
-    routing::get,
-};
+use axum::{Router, extract::State, http::HeaderMap, response::Response, routing::get};
 use tessera_serve::well_known;
 use tessera_shared::{
     keys::KeySet,
@@ -24,16 +16,10 @@ use crate::watched::WatchedStore;
 #[derive(Clone)]
 pub(crate) struct Face {
     pub(crate) store: Arc<WatchedStore>,
-    /// Whether this verifier is about to end.
-    pub(crate) draining: Arc<AtomicBool>,
 }
 
 pub(crate) fn app(face: Face) -> Router {
-    Router::new()
-        .route("/.well-known/jwks.json", get(jwks))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .with_state(face)
+    Router::new().route("/.well-known/jwks.json", get(jwks)).with_state(face)
 }
 
 /// The JWK set. One that can't be read is an outage: an empty one would tell its
@@ -54,16 +40,4 @@ async fn jwks(State(face): State<Face>, asked: HeaderMap) -> Response {
 async fn key_set(store: &dyn StoreReader) -> Result<Option<KeySet>, StoreError> {
     let bytes = store.read(&[Key::KeySet]).await?.pop().flatten();
     Ok(bytes.map(|bytes| KeySet::from_bytes(&bytes)).transpose()?)
-}
-
-/// Whether requests should come here; see [`crate::watched`] for why an outage does
-/// not change that.
-async fn ready(State(face): State<Face>) -> (StatusCode, &'static str) {
-    if face.draining.load(Relaxed) {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-    } else if face.store.ever_answered() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the store was not reached yet\n")
-    }
 }
