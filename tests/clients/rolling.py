@@ -1,5 +1,6 @@
 """A client as gRPC means one to be: round robin over the replicas, retries of
 UNAVAILABLE. It calls until the file STOP is there, and says what it lost.
+When it begins to call it makes the file STOP.ready.
 Usage: rolling.py VERIFIERS ISSUERS STOP, each list with commas between; the
 access token and the permanent token come on standard input, a line each.
 """
@@ -32,6 +33,8 @@ CONFIG = {
 OPTIONS = [
     ("grpc.service_config", json.dumps(CONFIG)),
     ("grpc.enable_retries", 1),
+    # A list of addresses is no name that HTTP/2 could carry.
+    ("grpc.default_authority", "tessera.test"),
     # A replica that comes back is found soon.
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 500),
@@ -51,6 +54,8 @@ def main(verifiers, issuers, stop):
     access, permanent = sys.stdin.read().split()
     verifier = Service(f"ipv4:{verifiers}", "tessera.v1.VerifierService", OPTIONS)
     issuer = Service(f"ipv4:{issuers}", "tessera.v1.IssuerService", OPTIONS)
+    # What is learned by reflection is learned once, before anything restarts.
+    open(stop + ".ready", "w").close()
     counts, lost = [], []
     calls = [
         lambda: verifier.Verify(token=permanent),

@@ -55,6 +55,15 @@ fn assert_refused(answer: Result<(), Status>, code: Code, reason: ErrorReason) {
     assert_eq!((status.code(), reason_of(&status)), (code, reason), "{status:?}");
 }
 
+/// The connection broke; in TLS 1.3 that may show with the first call only.
+fn assert_no_handshake(status: &Status) {
+    assert!(
+        matches!(status.code(), Code::Unavailable | Code::Unknown | Code::Cancelled),
+        "{status:?}"
+    );
+    assert!(status.details().is_empty(), "{status:?}");
+}
+
 fn tls_flags(authority: &Authority) -> Vec<String> {
     let files = [authority.server_certificate(), authority.server_key()];
     let [cert, key] = files.map(|path| path.display().to_string());
@@ -98,10 +107,11 @@ async fn only_callers_on_the_list_may_ask() {
 
     let to_verifier = |own: Option<&Files>| channel(verifier.grpc, &authority, own);
     let stranger = asked(to_verifier(None), admin.clone(), &token).await.unwrap_err();
-    assert_eq!(stranger.code(), Code::Unavailable, "no handshake without a certificate");
-    let of_another = Authority::new().caller("other", "URI:spiffe://test/ns/cdn/sa/edge");
+    assert_no_handshake(&stranger);
+    let another = Authority::new();
+    let of_another = another.caller("other", "URI:spiffe://test/ns/cdn/sa/edge");
     let forged = asked(to_verifier(Some(&of_another)), admin.clone(), &token).await.unwrap_err();
-    assert_eq!(forged.code(), Code::Unavailable, "nor with one of another authority");
+    assert_no_handshake(&forged);
 
     for name in ["URI:spiffe://test/ns/cdn/sa/edge", "DNS:gate.test"] {
         let own = authority.caller("listed", name);

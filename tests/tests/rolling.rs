@@ -2,6 +2,7 @@
 //! the other, and a client that balances and retries as gRPC means it loses no call.
 
 use std::{
+    error::Error as _,
     future::Future,
     io::Write as _,
     net::SocketAddr,
@@ -81,7 +82,7 @@ impl Load {
                         self.calls.fetch_add(1, SeqCst);
                         break;
                     }
-                    Err(status) if status.code() == Code::Unavailable => last = Some(status),
+                    Err(status) if may_be_retried(&status) => last = Some(status),
                     Err(status) => {
                         last = Some(status);
                         break;
@@ -94,12 +95,23 @@ impl Load {
     }
 }
 
+/// What gRPC's clients try again: UNAVAILABLE by their policy, and by themselves a call that
+/// was never sent, since its connection closed under it. Tonic tells that as a CANCELLED of its
+/// own, which has a source; one that a server sends has none.
+fn may_be_retried(status: &Status) -> bool {
+    let never_sent = status.code() == Code::Cancelled && status.source().is_some();
+    never_sent || status.code() == Code::Unavailable
+}
+
 /// Both kinds of service, two of each, that drain for a moment.
 fn replicas(redis: &Redis, dir: &Path) -> Vec<Replica> {
     let flags = ["--drain-delay", "300ms"].map(str::to_owned);
+    // One installation has one name, whoever of its issuers signs.
+    let name = ["--issuer-url", "http://tessera.test"].map(str::to_owned);
+    let issuer_flags = [&flags[..], &name[..]].concat();
     let mut all = Vec::new();
     for number in 0..2 {
-        let (url, dir, flags) = (redis.url_as("issuer"), dir.to_owned(), flags.clone());
+        let (url, dir, flags) = (redis.url_as("issuer"), dir.to_owned(), issuer_flags.clone());
         all.push(Replica::new(move |place| {
             let dir = dir.join(format!("issuer-{number}"));
             std::fs::create_dir_all(&dir).unwrap();
@@ -163,7 +175,9 @@ async fn a_rolling_restart_of_all_services_loses_no_call() {
         issuers.iter().map(|address| client::issuer(*address, &admin)).collect(),
         |mut issuer| async move { issuer.who_am_i(WhoAmIRequest {}).await.map(drop) },
     );
+    let ready = dir.path().join("stop.ready");
     let restarting = async {
+        eventually("the foreign client", || std::future::ready(ready.exists().then_some(()))).await;
         for replica in all.iter_mut().rev() {
             let before = load.calls.load(SeqCst);
             replica.replace().await;
