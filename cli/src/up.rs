@@ -44,9 +44,11 @@ async fn serve(config: UpConfig) -> Result<(), Ended> {
             .map_err(|error| failed(&error))?;
     let reader: Arc<dyn StoreReader> = store.clone();
     let (issuer, verifier) = (&config.issuer, &config.verifier);
-    let bound = Listeners::bind(issuer.listen, issuer.http_listen).await;
+    let health = issuer.operation.health_listen;
+    let bound = Listeners::bind(issuer.listen, issuer.http_listen, health).await;
     let issuer_listeners = bound.map_err(|error| failed(&error))?;
-    let bound = Listeners::bind(verifier.listen, verifier.http_listen).await;
+    let health = verifier.operation.health_listen;
+    let bound = Listeners::bind(verifier.listen, verifier.http_listen, health).await;
     let verifier_listeners = bound.map_err(|error| failed(&error))?;
 
     let (stop, stopped) = watch::channel(false);

@@ -14,7 +14,7 @@ use tessera_shared::{
     usage::UsageNotes,
 };
 
-use crate::{failure::Failure, keys::Keys, throttle::Throttle};
+use crate::{failure::Failure, keys::Keys, metrics::Logins, throttle::Throttle};
 
 /// An access token made from a read just before a revocation may come to life this
 /// long after it: the longest that a call may take, and some skew between clocks.
@@ -45,6 +45,7 @@ pub(crate) struct Core {
     pub(crate) keys: Keys,
     /// The use of permanent tokens by callers of this issuer.
     pub(crate) usage: UsageNotes,
+    pub(crate) logins: Logins,
 }
 
 impl Core {

@@ -1,14 +1,9 @@
-//! The issuer's HTTP face: the public keys and where they are, and health.
+//! The issuer's HTTP face: the public keys and where they are. Health and metrics come to
+//! it from `tessera_serve`.
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    response::Response,
-    routing::get,
-};
+use axum::{Router, extract::State, http::HeaderMap, response::Response, routing::get};
 use tessera_serve::well_known;
 
 use crate::{core::Core, failure::Failure, keys::Held};
@@ -26,9 +21,7 @@ pub(crate) fn app(core: Arc<Core>, issuer: &str) -> Router {
             .route(&format!("{OAUTH}{after}"), get(metadata))
             .route(&format!("{before}{OPENID}"), get(metadata))
     };
-    let mut router =
-        Router::new().route("/healthz", get(|| async { "ok\n" })).route("/readyz", get(ready));
-    router = pages(router, "", "");
+    let mut router = pages(Router::new(), "", "");
     if let Some(path) = path_of(issuer) {
         router = pages(router, path, path);
     }
@@ -60,14 +53,6 @@ fn answer(held: Result<Arc<Held>, Failure>, page: impl FnOnce(&Held) -> Response
             tracing::warn!(%error, "the keys can't be published");
             well_known::unreadable()
         }
-    }
-}
-
-async fn ready(State(core): State<Arc<Core>>) -> (StatusCode, &'static str) {
-    if core.keys.are_held() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the store was not reached yet\n")
     }
 }
 

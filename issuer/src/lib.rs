@@ -10,6 +10,7 @@
 //! | `keys`, `encryption` | the signing keys, and what they are sealed with |
 //! | `bootstrap`, `sweep` | the first start, the clean-up |
 //! | `usage` | when permanent tokens are used |
+//! | `metrics` | what is told of all that, for Prometheus |
 //!
 //! To add an RPC: write it in the `.proto`, the domain as a method of `Core` beside
 //! its kin, and the conversion in `service`.
@@ -24,6 +25,7 @@ mod fields;
 mod http;
 mod keys;
 mod login;
+mod metrics;
 mod passwords;
 mod service;
 mod sessions;
@@ -47,7 +49,14 @@ use ring::rand::{SecureRandom, SystemRandom};
 use tessera_proto::v1::{
     admin_service_server::AdminServiceServer, issuer_service_server::IssuerServiceServer,
 };
-use tessera_serve::{Listeners, ServeError};
+use tessera_serve::{
+    Health, Listeners, ServeError,
+    accept::Gate,
+    deadline::Timed,
+    metrics::{Calls, Counted, MeasuredStore, StoreTimes},
+    room::{Room, Rooms, Shed},
+    tls::{Tls, fresh_during},
+};
 use tessera_shared::{
     clock::SystemClock,
     config::IssuerConfig,
@@ -61,13 +70,13 @@ use tessera_shared::{
 };
 use tokio::{sync::watch, time::MissedTickBehavior};
 use tonic::{server::NamedService, service::Routes};
-use tonic_health::server::HealthReporter;
 
 pub use crate::bootstrap::FirstAdministrator;
 use crate::{
     bootstrap::FirstStart,
     core::{Core, Policy},
     keys::{KeyRules, Keys},
+    metrics::Logins,
     service::{admin::AdminApi, issuer::IssuerApi},
     throttle::{Limits, Throttle},
 };
@@ -129,40 +138,55 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), IssuerError> {
     tessera_shared::jwt::provider::install();
+    let store_times = Arc::new(StoreTimes::default());
+    let store = Arc::new(MeasuredStore::new(store, store_times.clone()));
     let core = Arc::new(core(config, store).await?);
     let first = first_start(config)?;
-    let (mut health, health_service) = tonic_health::server::health_reporter();
-    report(&health, false).await;
+    let operation = &config.operation;
+    let health = Health::starting(&SERVICES).await;
     let routes = Routes::new(IssuerServiceServer::new(IssuerApi(core.clone())))
         .add_service(AdminServiceServer::new(AdminApi(core.clone())))
-        .add_service(health_service);
-    let routes = tessera_serve::with_reflection(routes, &[])?;
-    let router = tessera_serve::server(config.tls.as_ref())?.add_routes(routes);
+        .add_service(health.service());
+    let routes = tessera_serve::with_reflection(routes, &[])?.prepare();
+    let tls = config.tls.as_ref().map(Tls::of).transpose()?.map(Arc::new);
+    let calls = Calls::of(tessera_serve::methods(&SERVICES));
+    let connections = Room::new(operation.max_connections);
+    let room = Room::new(operation.max_concurrent_calls);
+    let rooms = Rooms { connections: connections.clone(), calls: room.clone() };
+    let service = Counted::new(Shed::new(Timed(routes), room), calls.clone());
+    let metrics = metrics::all(core.clone(), calls, store_times, rooms, tls.clone());
+    let gate = Gate::new(tls.clone(), connections, operation.max_connection_age);
+    let app = http::app(core.clone(), &config.issuer_url)
+        .merge(health.pages())
+        .merge(tessera_serve::metrics::route(metrics.clone()));
+
     let beats = tokio::spawn(beat(core.store.clone(), config.staleness_bound / BEATS_PER_BOUND));
     let background = tokio::spawn(prepare(core.clone(), first, ready, health.clone()));
     let gathering = tokio::spawn(usage::keep_gathering(core.clone(), config.usage_interval));
-    let (stop, stopped) = watch::channel(());
-    let until = |mut stopped: watch::Receiver<()>| async move {
-        let _ = stopped.changed().await;
+    // HTTP answers until the calls under way have ended, so that a probe sees the drain.
+    let (drained, _) = watch::channel(());
+    let until_drained = || {
+        let mut drained = drained.subscribe();
+        async move {
+            let _ = drained.changed().await;
+        }
     };
-    let end = async {
-        shutdown.await;
+    let http = tessera_serve::http(app, listeners.http, tls.clone(), until_drained());
+    let probes = tessera_serve::health(listeners.health, &health, metrics, until_drained());
+    let grpc = async {
+        let end = health.clone().drain(shutdown, operation.drain_delay);
+        tessera_serve::grpc(service, listeners.grpc, gate, end, operation.drain_timeout).await;
+        // Until here: calls under way sign, and verifiers live on the heartbeat.
         background.abort();
         beats.abort();
         gathering.abort();
-        tessera_serve::end_health(&mut health, &SERVICES).await;
-        let _ = stop.send(());
+        drained.send_replace(());
+        Ok(())
     };
-    let grpc =
-        tessera_serve::grpc(router, listeners.grpc, until(stopped.clone()), config.drain_timeout);
-    let app = http::app(core.clone(), &config.issuer_url);
-    let http = tessera_serve::http(app, listeners.http, config.tls.as_ref(), until(stopped));
-    let serving = async { tokio::join!(end, grpc, http) };
+    let serving = async { tokio::try_join!(grpc, http, probes).map(drop) };
+    let serving = fresh_during(tls.as_deref(), serving);
     let interval = config.usage_interval;
-    let (_, served, answered) =
-        report_during(Box::pin(serving), &core.usage, &*core.store, interval).await;
-    served?;
-    Ok(answered?)
+    Ok(report_during(Box::pin(serving), &core.usage, &*core.store, interval).await?)
 }
 
 /// Shows the verifiers over and over that the store takes writes: what they hold is
@@ -183,7 +207,7 @@ async fn prepare(
     core: Arc<Core>,
     first: FirstStart,
     ready: impl FnOnce(Option<FirstAdministrator>) + Send,
-    health: HealthReporter,
+    health: Health,
 ) {
     let made = loop {
         match core.bootstrap(&first).await {
@@ -195,7 +219,7 @@ async fn prepare(
         }
     };
     ready(made);
-    report(&health, true).await;
+    health.ready().await;
     tracing::info!("the issuer is ready");
     tokio::join!(sweep(&core), tend(&core));
 }
@@ -228,11 +252,6 @@ async fn tend(core: &Core) {
     }
 }
 
-async fn report(health: &HealthReporter, serving: bool) {
-    tessera_serve::report::<IssuerServiceServer<IssuerApi>>(health, serving).await;
-    tessera_serve::report::<AdminServiceServer<AdminApi>>(health, serving).await;
-}
-
 async fn core(config: &IssuerConfig, store: Arc<dyn StoreWriter>) -> Result<Core, IssuerError> {
     let rng: Arc<dyn SecureRandom + Send + Sync> = Arc::new(SystemRandom::new());
     let opaque = Opaque::new(config.token_prefix.as_str());
@@ -261,6 +280,7 @@ async fn core(config: &IssuerConfig, store: Arc<dyn StoreWriter>) -> Result<Core
         },
         keys: Keys::new(key_rules(config).await?),
         usage: UsageNotes::default(),
+        logins: Logins::default(),
     })
 }
 

@@ -33,11 +33,14 @@ impl Core {
         let fits = (1..=LONGEST_PASSWORD).contains(&password.len());
         fields.require(fits, "password", "1 to 1024 bytes");
         fields.check()?;
-        self.throttled(&name, client.address, async {
+        let address = client.address;
+        let guess = async {
             let proven = self.prove(&name, password).await?;
             self.open(&proven, client).await
-        })
-        .await
+        };
+        let ended = self.throttled(&name, address, guess).await;
+        self.logins.count(&ended);
+        ended
     }
 
     /// Runs `guess`, which looks at a password for `name`, unless too many were wrong. It

@@ -39,7 +39,8 @@ async fn serve(config: IssuerConfig) -> Result<(), (u8, String)> {
         password: config.store_password.as_ref().map(|p| p.expose().to_owned()),
     };
     let store = store::open(&url, options).map_err(|e| bad_setting(&e))?;
-    let listeners = Listeners::bind(config.listen, config.http_listen).await;
+    let health = config.operation.health_listen;
+    let listeners = Listeners::bind(config.listen, config.http_listen, health).await;
     let listeners = listeners.map_err(|e| failed(&e))?;
     let ready = |first: Option<FirstAdministrator>| first.iter().for_each(FirstAdministrator::show);
     let served = run(&config, store, listeners, ready, asked_to_stop()).await;

@@ -31,6 +31,7 @@ use crate::{
     core::{Core, Policy},
     failure::Failure,
     keys::{KeyRules, Keys},
+    metrics::Logins,
     sessions::{Client, Pair},
     throttle::{Limits, Throttle},
     tokens::NewToken,
@@ -312,5 +313,6 @@ fn core(store: &Arc<Mortal>, clock: &Arc<ManualClock>, rules: KeyRules) -> Arc<C
         },
         keys: Keys::new(rules),
         usage: UsageNotes::default(),
+        logins: Logins::default(),
     })
 }

@@ -1,6 +1,6 @@
 //! HTTP over TLS: connections that have shaken hands, for axum to serve.
 
-use std::{io, net::SocketAddr, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::serve::Listener;
 use tokio::{
@@ -8,6 +8,8 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
+use crate::tls::Tls;
 
 /// A caller that has not shaken hands by then is let go.
 const HANDSHAKE: Duration = Duration::from_secs(10);
@@ -20,13 +22,13 @@ type Connected = (TlsStream<TcpStream>, SocketAddr);
 /// nobody.
 pub(crate) struct TlsListener {
     listener: TcpListener,
-    acceptor: TlsAcceptor,
+    tls: Arc<Tls>,
     handshakes: JoinSet<Option<Connected>>,
 }
 
 impl TlsListener {
-    pub(crate) fn new(listener: TcpListener, acceptor: TlsAcceptor) -> Self {
-        Self { listener, acceptor, handshakes: JoinSet::new() }
+    pub(crate) fn new(listener: TcpListener, tls: Arc<Tls>) -> Self {
+        Self { listener, tls, handshakes: JoinSet::new() }
     }
 }
 
@@ -45,7 +47,7 @@ impl Listener for TlsListener {
                 (stream, address) = Listener::accept(&mut self.listener),
                     if self.handshakes.len() < MOST_HANDSHAKES =>
                 {
-                    self.handshakes.spawn(shake_hands(self.acceptor.clone(), stream, address));
+                    self.handshakes.spawn(shake_hands(self.tls.http(), stream, address));
                 }
             }
         }

@@ -1,23 +1,30 @@
 //! How Tessera's services listen: limits, TLS, health, reflection, and a drain
 //! that ends. Issuer and verifier never depend on each other; both stand on this.
 
+pub mod accept;
+pub mod connection;
+pub mod deadline;
+mod grpc;
+mod health;
 mod https;
+pub mod metrics;
+mod opening;
+pub mod room;
 pub mod tls;
 pub mod well_known;
 
-use std::{future::Future, io, net::SocketAddr, path::PathBuf, pin::Pin, time::Duration};
-
-use tessera_shared::config::{TlsFiles, USAGE};
-use tokio::{net::TcpListener, sync::oneshot};
-use tokio_stream::{StreamExt as _, wrappers::TcpListenerStream};
-use tonic::{
-    server::NamedService,
-    service::Routes,
-    transport::{Identity, Server, ServerTlsConfig, server::Router},
+use std::{
+    future::Future, io, net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::Duration,
 };
-use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::https::TlsListener;
+use prost::Message as _;
+use prost_types::FileDescriptorSet;
+use tessera_shared::config::USAGE;
+use tokio::{net::TcpListener, sync::oneshot};
+use tonic::service::Routes;
+
+pub use crate::{grpc::grpc, health::Health};
+use crate::{https::TlsListener, metrics::Metrics, tls::Tls};
 
 /// Requests in flight on one connection; more wait.
 pub const STREAMS_PER_CONNECTION: u32 = 1024;
@@ -29,6 +36,8 @@ pub const HEADER_BYTES: u32 = 32 * 1024;
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long it may take to answer that.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long answers over HTTP may take at the end.
+const HTTP_DRAIN: Duration = Duration::from_secs(2);
 
 /// Why a service could not listen or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -57,9 +66,6 @@ pub enum ServeError {
     /// The reflection service could not be made from the contract.
     #[error("the contract can't be reflected: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// The gRPC server failed.
-    #[error("the gRPC server failed: {0}")]
-    Grpc(#[from] tonic::transport::Error),
     /// The HTTP server failed.
     #[error("the HTTP server failed: {0}")]
     Http(io::Error),
@@ -70,11 +76,7 @@ impl ServeError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::TlsFile { .. } => USAGE,
-            Self::Bind { .. }
-            | Self::Thread(_)
-            | Self::Reflection(_)
-            | Self::Grpc(_)
-            | Self::Http(_) => 1,
+            Self::Bind { .. } | Self::Thread(_) | Self::Reflection(_) | Self::Http(_) => 1,
         }
     }
 }
@@ -86,37 +88,30 @@ pub struct Listeners {
     pub grpc: TcpListener,
     /// For HTTP: keys, health. Over TLS where gRPC is.
     pub http: TcpListener,
+    /// For health and metrics alone, in plaintext.
+    pub health: Option<TcpListener>,
 }
 
 impl Listeners {
-    /// Binds both.
+    /// Binds all.
     ///
     /// # Errors
     /// [`ServeError::Bind`] names the address.
-    pub async fn bind(grpc: SocketAddr, http: SocketAddr) -> Result<Self, ServeError> {
+    pub async fn bind(
+        grpc: SocketAddr,
+        http: SocketAddr,
+        health: Option<SocketAddr>,
+    ) -> Result<Self, ServeError> {
         let bind = async |address| {
             TcpListener::bind(address).await.map_err(|error| ServeError::Bind { address, error })
         };
-        Ok(Self { grpc: bind(grpc).await?, http: bind(http).await? })
+        let (grpc, http) = (bind(grpc).await?, bind(http).await?);
+        let health = match health {
+            Some(address) => Some(bind(address).await?),
+            None => None,
+        };
+        Ok(Self { grpc, http, health })
     }
-}
-
-/// A gRPC server with the limits that a hostile client meets.
-///
-/// # Errors
-/// When the certificate or the key can't be read or used.
-pub fn server(tls: Option<&TlsFiles>) -> Result<Server, ServeError> {
-    let server = Server::builder()
-        .max_concurrent_streams(STREAMS_PER_CONNECTION)
-        .timeout(CALL_TIMEOUT)
-        .http2_max_header_list_size(HEADER_BYTES)
-        .http2_keepalive_interval(Some(KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(KEEPALIVE_TIMEOUT));
-    let Some(tls) = tls else { return Ok(server) };
-    let pem = tls::read(tls)?;
-    let identity = Identity::from_pem(pem.cert, pem.key);
-    let config = ServerTlsConfig::new().identity(identity).timeout(Duration::from_secs(10));
-    Ok(server.tls_config(config)?)
 }
 
 /// Adds reflection, in the version that is current and the one that old clients speak, of
@@ -139,85 +134,66 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
 }
 
-/// Says of the whole server, and of the service `S`, whether it serves.
-pub async fn report<S: NamedService>(health: &HealthReporter, serving: bool) {
-    let status = if serving { ServingStatus::Serving } else { ServingStatus::NotServing };
-    health.set_service_status("", status).await;
-    health.set_service_status(S::NAME, status).await;
-}
-
-/// Tells every watcher of these services and of the whole server NOT_SERVING, and then
-/// ends its stream: a health watch has no end of its own, and would hold each drain up to
-/// its deadline.
-pub async fn end_health(health: &mut HealthReporter, services: &[&str]) {
-    let all = || services.iter().chain(&[""]);
-    for service in all() {
-        health.set_service_status(service, ServingStatus::NotServing).await;
-    }
-    for service in all() {
-        health.clear_service_status(service).await;
-    }
-}
-
-/// Serves until `shutdown`, then finishes what is under way, for at most `drain`.
-/// The deadline is ours since a graceful stop alone may never end (hyper#4170).
-///
-/// # Errors
-/// When the server fails.
-pub async fn grpc(
-    router: Router,
-    listener: TcpListener,
-    shutdown: impl Future<Output = ()>,
-    drain: Duration,
-) -> Result<(), ServeError> {
-    let incoming = TcpListenerStream::new(listener).map(|stream| {
-        stream.inspect(|stream| {
-            // Answers are small: waiting to fill a packet only delays them.
-            if let Err(error) = stream.set_nodelay(true) {
-                tracing::debug!(%error, "TCP_NODELAY was refused");
+/// The paths of all RPCs of these services of the contract, and those of health.
+pub fn methods(services: &[&str]) -> Vec<String> {
+    let files = FileDescriptorSet::decode(tessera_proto::DESCRIPTORS).unwrap_or_default().file;
+    let mut paths = vec!["/grpc.health.v1.Health/Check".to_owned()];
+    paths.push("/grpc.health.v1.Health/Watch".to_owned());
+    for file in &files {
+        for service in &file.service {
+            let name = format!("{}.{}", file.package(), service.name());
+            if services.contains(&name.as_str()) {
+                paths.extend(service.method.iter().map(|rpc| format!("/{name}/{}", rpc.name())));
             }
-        })
-    });
-    let (stop, stopped) = oneshot::channel::<()>();
-    let serving = router.serve_with_incoming_shutdown(incoming, async {
-        let _ = stopped.await;
-    });
-    tokio::pin!(serving);
-    tokio::select! {
-        ended = &mut serving => return Ok(ended?),
-        () = shutdown => drop(stop),
-    }
-    match tokio::time::timeout(drain, serving).await {
-        Ok(ended) => Ok(ended?),
-        Err(_) => {
-            tracing::warn!(drain_s = drain.as_secs(), "calls still under way are cut off");
-            Ok(())
         }
     }
+    paths
 }
 
 /// Serves HTTP until `shutdown`; over TLS, if there is a certificate.
 ///
 /// # Errors
-/// When the certificate can't be used or the server fails.
+/// When the server fails.
 pub async fn http(
     app: axum::Router,
     listener: TcpListener,
-    tls: Option<&TlsFiles>,
+    tls: Option<Arc<Tls>>,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    let (stop, stopped) = oneshot::channel::<()>();
+    let end = async {
+        let _ = stopped.await;
+    };
     let serving: Pin<Box<dyn Future<Output = io::Result<()>> + Send>> = match tls {
-        None => Box::pin(axum::serve(listener, app).into_future()),
+        None => Box::pin(axum::serve(listener, app).with_graceful_shutdown(end).into_future()),
         Some(tls) => {
-            let listener = TlsListener::new(listener, tls::http_acceptor(tls)?);
-            Box::pin(axum::serve(listener, app).into_future())
+            let listener = TlsListener::new(listener, tls);
+            Box::pin(axum::serve(listener, app).with_graceful_shutdown(end).into_future())
         }
     };
-    // Its answers are short: what is under way at the end may be cut off.
+    tokio::pin!(serving);
     tokio::select! {
-        ended = serving => ended.map_err(ServeError::Http),
-        () = shutdown => Ok(()),
+        ended = &mut serving => return ended.map_err(ServeError::Http),
+        () = shutdown => drop(stop),
     }
+    // Its answers are short: what takes longer is a caller that does not read.
+    let ended = tokio::time::timeout(HTTP_DRAIN, serving).await;
+    ended.unwrap_or(Ok(())).map_err(ServeError::Http)
+}
+
+/// Serves health and metrics in plaintext until `shutdown`, where there is a listener for
+/// it: HTTP/1.1 and gRPC on one port.
+///
+/// # Errors
+/// When the server fails.
+pub async fn health(
+    listener: Option<TcpListener>,
+    health: &Health,
+    metrics: Arc<Metrics>,
+    shutdown: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    let Some(listener) = listener else { return Ok(()) };
+    http(health.all().merge(metrics::route(metrics)), listener, None, shutdown).await
 }
 
 /// Resolves when the process is asked to stop: SIGTERM, or SIGINT from a terminal.
@@ -232,5 +208,18 @@ pub async fn asked_to_stop() {
     tokio::select! {
         () = terminate => {}
         _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_methods_of_a_service_are_those_of_its_contract() {
+        let paths = methods(&["tessera.v1.VerifierService"]);
+        let own: Vec<_> = paths.iter().filter(|path| path.contains("tessera")).collect();
+        let verify = "/tessera.v1.VerifierService/Verify";
+        assert_eq!(own, [verify, "/tessera.v1.VerifierService/BatchVerify"]);
     }
 }

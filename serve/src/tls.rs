@@ -1,77 +1,233 @@
-//! The certificate of the listeners, looked at before anything listens: what is wrong
-//! with it is said of the setting and the file.
+//! The certificate of the listeners. It is looked at before anything listens, so that what
+//! is wrong with it is said of the setting and the file; and again for as long as the
+//! service runs, so that a new one is taken with no restart. A new one that can't be used
+//! is complained of, and the old one kept.
 
-use std::{path::Path, sync::Arc};
+use std::{
+    convert::Infallible,
+    future::Future,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
+use arc_swap::ArcSwap;
+use ring::digest;
 use rustls::{
-    Error, InconsistentKeys, ServerConfig,
+    Error, InconsistentKeys, RootCertStore, ServerConfig,
     crypto::ring::default_provider,
     pki_types::{
         CertificateDer, PrivateKeyDer,
         pem::{self, PemObject as _},
     },
+    server::{WebPkiClientVerifier, danger::ClientCertVerifier},
     sign::{CertifiedKey, SingleCertAndKey},
 };
 use tessera_shared::config::{TlsFiles, settings};
-pub use tokio_rustls::TlsAcceptor as Acceptor;
+use tokio_rustls::TlsAcceptor;
 
-use crate::ServeError;
+use crate::{
+    ServeError,
+    metrics::{Collector, DescriptorEncoder, counter},
+};
 
-/// Accepts TLS 1.2 and 1.3 with this certificate, for HTTP/2 alone.
-///
-/// # Errors
-/// What is wrong with which file.
-pub fn acceptor(files: &TlsFiles) -> Result<Acceptor, ServeError> {
-    acceptor_of(files, b"h2")
+/// How often the files are looked at. They are compared by what is in them: Kubernetes
+/// puts new ones in their place by a symbolic link, and no notice of that is sure.
+const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// What the listeners shake hands with.
+#[derive(Debug)]
+pub struct Tls {
+    files: TlsFiles,
+    grpc: ArcSwap<ServerConfig>,
+    http: ArcSwap<ServerConfig>,
+    reloads: Reloads,
 }
 
-/// The same, for HTTP/1.1 alone.
-pub(crate) fn http_acceptor(files: &TlsFiles) -> Result<Acceptor, ServeError> {
-    acceptor_of(files, b"http/1.1")
+/// How often a new certificate was taken, and how often it could not be used.
+#[derive(Debug, Default)]
+struct Reloads {
+    taken: AtomicU64,
+    refused: AtomicU64,
 }
 
-fn acceptor_of(files: &TlsFiles, protocol: &[u8]) -> Result<Acceptor, ServeError> {
-    let (cert, key) = (read_cert(&files.cert), read_key(&files.key));
-    let (chain, key) = (parse_chain(&files.cert, &cert?)?, parse_key(&files.key, &key?)?);
-    let certified = check_pair(files, chain, key)?;
-    let mut config = ServerConfig::builder_with_provider(Arc::new(default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|error| of_cert(&files.cert, error.to_string()))?
-        .with_no_client_auth()
-        .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
-    config.alpn_protocols = vec![protocol.to_vec()];
-    Ok(Acceptor::from(Arc::new(config)))
+/// What the files hold, and a digest of it all.
+struct Contents {
+    cert: Vec<u8>,
+    key: Vec<u8>,
+    client_ca: Option<Vec<u8>>,
 }
 
-/// A certificate and its key, as the files have them (PEM), found to be good.
-pub(crate) struct Pem {
-    pub(crate) cert: Vec<u8>,
-    pub(crate) key: Vec<u8>,
+type Seen = [u8; 32];
+
+impl Tls {
+    /// TLS 1.2 and 1.3 with the certificate in these files.
+    ///
+    /// # Errors
+    /// What is wrong with which file.
+    pub fn of(files: &TlsFiles) -> Result<Self, ServeError> {
+        let [grpc, http] = configs(files, &Contents::read(files)?)?;
+        let (grpc, http) = (ArcSwap::from_pointee(grpc), ArcSwap::from_pointee(http));
+        Ok(Self { files: files.clone(), grpc, http, reloads: Reloads::default() })
+    }
+
+    /// For gRPC: HTTP/2 alone. Where there are authorities for callers, each must show a
+    /// certificate of theirs.
+    pub fn grpc(&self) -> TlsAcceptor {
+        self.grpc.load_full().into()
+    }
+
+    /// For HTTP/1.1. A caller may show a certificate, and need not: the public keys are
+    /// for everybody.
+    pub fn http(&self) -> TlsAcceptor {
+        self.http.load_full().into()
+    }
+
+    /// Takes new certificates, for ever.
+    async fn keep_fresh(&self) -> Infallible {
+        let mut seen = Contents::read(&self.files).ok().map(|contents| contents.digest());
+        let mut refused = None;
+        let mut ticks = tokio::time::interval(LOOK_EVERY);
+        loop {
+            ticks.tick().await;
+            let read = Contents::read(&self.files);
+            let now = read.as_ref().ok().map(Contents::digest);
+            if now.is_some() && now == seen {
+                continue;
+            }
+            let taken = read.and_then(|contents| configs(&self.files, &contents));
+            match taken {
+                Ok(configs) => {
+                    self.take(configs);
+                    (seen, refused) = (now, None);
+                }
+                // Once for each content; a file may also be half written just now.
+                Err(error) if refused != Some(now) => {
+                    self.reloads.refused.fetch_add(1, Relaxed);
+                    tracing::error!(%error, "a new certificate can't be used; the old one goes on");
+                    refused = Some(now);
+                }
+                Err(_) => {}
+            }
+        }
+    }
+
+    fn take(&self, [grpc, http]: [ServerConfig; 2]) {
+        self.grpc.store(Arc::new(grpc));
+        self.http.store(Arc::new(http));
+        self.reloads.taken.fetch_add(1, Relaxed);
+        tracing::info!(file = %self.files.cert.display(), "a new certificate is in use");
+    }
 }
 
-/// Reads both files and checks that a server can use them.
-pub(crate) fn read(files: &TlsFiles) -> Result<Pem, ServeError> {
-    let (cert, key) = (read_cert(&files.cert), read_key(&files.key));
-    let (cert, key) = (cert?, key?);
-    let (chain, private) = (parse_chain(&files.cert, &cert)?, parse_key(&files.key, &key)?);
-    check_pair(files, chain, private)?;
-    Ok(Pem { cert, key })
+impl Collector for Tls {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> std::fmt::Result {
+        let Reloads { taken, refused } = &self.reloads;
+        let counts = [
+            ([("result", "taken")], taken.load(Relaxed)),
+            ([("result", "refused")], refused.load(Relaxed)),
+        ];
+        let help = "New certificates that were found in the files: taken, or refused as unusable";
+        counter(&mut encoder, "tessera_tls_reloads", help, counts)
+    }
 }
 
-fn read_cert(file: &Path) -> Result<Vec<u8>, ServeError> {
-    std::fs::read(file).map_err(|error| of_cert(file, format!("can't read it: {error}")))
+/// Takes new certificates for as long as `serving` runs, and answers what that does.
+pub async fn fresh_during<T>(tls: Option<&Tls>, serving: impl Future<Output = T>) -> T {
+    let Some(tls) = tls else { return serving.await };
+    tokio::select! {
+        ended = serving => ended,
+        never = tls.keep_fresh() => match never {},
+    }
 }
 
-fn read_key(file: &Path) -> Result<Vec<u8>, ServeError> {
-    std::fs::read(file).map_err(|error| of_key(file, format!("can't read it: {error}")))
+impl Contents {
+    fn read(files: &TlsFiles) -> Result<Self, ServeError> {
+        let read =
+            |file: &Path| std::fs::read(file).map_err(|error| format!("can't read it: {error}"));
+        let cert = read(&files.cert).map_err(|what| of_cert(&files.cert, what));
+        let key = read(&files.key).map_err(|what| of_key(&files.key, what));
+        let client_ca = match &files.client_ca {
+            Some(file) => Some(read(file).map_err(|what| of_ca(file, what))?),
+            None => None,
+        };
+        Ok(Self { cert: cert?, key: key?, client_ca })
+    }
+
+    fn digest(&self) -> Seen {
+        let mut context = digest::Context::new(&digest::SHA256);
+        let ca = self.client_ca.as_deref().unwrap_or_default();
+        for part in [&self.cert, &self.key, ca] {
+            context.update(&(part.len() as u64).to_be_bytes());
+            context.update(part);
+        }
+        let mut seen = Seen::default();
+        seen.copy_from_slice(context.finish().as_ref());
+        seen
+    }
+}
+
+/// For gRPC, and for HTTP.
+fn configs(files: &TlsFiles, contents: &Contents) -> Result<[ServerConfig; 2], ServeError> {
+    let chain = parse_chain(&files.cert, &contents.cert)?;
+    let certified = check_pair(files, chain, parse_key(&files.key, &contents.key)?)?;
+    let resolver = Arc::new(SingleCertAndKey::from(certified));
+    let config = |protocol: &[u8], callers: Option<Arc<dyn ClientCertVerifier>>| {
+        let builder = ServerConfig::builder_with_provider(Arc::new(default_provider()))
+            .with_safe_default_protocol_versions()
+            .map_err(|error| of_cert(&files.cert, error.to_string()))?;
+        let builder = match callers {
+            Some(callers) => builder.with_client_cert_verifier(callers),
+            None => builder.with_no_client_auth(),
+        };
+        let mut config = builder.with_cert_resolver(resolver.clone());
+        config.alpn_protocols = vec![protocol.to_vec()];
+        Ok::<_, ServeError>(config)
+    };
+    let [strict, lenient] = callers(files, contents)?;
+    Ok([config(b"h2", strict)?, config(b"http/1.1", lenient)?])
+}
+
+/// Who may shake hands: with a certificate of the authorities alone, and with none too.
+fn callers(
+    files: &TlsFiles,
+    contents: &Contents,
+) -> Result<[Option<Arc<dyn ClientCertVerifier>>; 2], ServeError> {
+    let (Some(file), Some(pem)) = (&files.client_ca, &contents.client_ca) else {
+        return Ok([None, None]);
+    };
+    let mut roots = RootCertStore::empty();
+    for certificate in parse_authorities(file, pem)? {
+        let wrong = |error| of_ca(file, format!("not the certificate of an authority: {error}"));
+        roots.add(certificate).map_err(wrong)?;
+    }
+    let builder = || {
+        let provider = Arc::new(default_provider());
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots.clone()), provider)
+    };
+    let wrong = |error: rustls::server::VerifierBuilderError| of_ca(file, error.to_string());
+    let strict = builder().build().map_err(wrong)?;
+    let lenient = builder().allow_unauthenticated().build().map_err(wrong)?;
+    Ok([Some(strict), Some(lenient)])
+}
+
+fn parse_authorities(file: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ServeError> {
+    certificates(pem).map_err(|what| of_ca(file, what))
 }
 
 fn parse_chain(file: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, ServeError> {
+    certificates(pem).map_err(|what| of_cert(file, what))
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let chain = chain.map_err(|error| of_cert(file, format!("not PEM: {error}")))?;
+    let chain = chain.map_err(|error| format!("not PEM: {error}"))?;
     if chain.is_empty() {
         let what = "no certificate in it; a PEM file has -----BEGIN CERTIFICATE----- before each";
-        return Err(of_cert(file, what));
+        return Err(what.to_owned());
     }
     Ok(chain)
 }
@@ -119,6 +275,10 @@ fn of_cert(file: &Path, what: impl Into<String>) -> ServeError {
 
 fn of_key(file: &Path, what: impl Into<String>) -> ServeError {
     wrong(settings::TLS_KEY_FILE.name, file, what)
+}
+
+fn of_ca(file: &Path, what: impl Into<String>) -> ServeError {
+    wrong(settings::TLS_CLIENT_CA.name, file, what)
 }
 
 fn wrong(setting: &'static str, file: &Path, what: impl Into<String>) -> ServeError {

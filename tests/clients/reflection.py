@@ -16,8 +16,8 @@ TIMEOUT_SECONDS = 30
 class Service:
     """A service as its server describes it; each method is a method here."""
 
-    def __init__(self, address, name):
-        self._channel = grpc.insecure_channel(address)
+    def __init__(self, address, name, options=None):
+        self._channel = grpc.insecure_channel(address, options)
         database = ProtoReflectionDescriptorDatabase(self._channel)
         assert name in database.get_services(), f"{name} is not listed"
         pool = descriptor_pool.DescriptorPool(database)

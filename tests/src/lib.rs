@@ -13,6 +13,7 @@ pub mod client;
 pub mod gateway;
 pub mod guarded;
 pub mod http;
+pub mod metrics;
 pub mod port;
 pub mod process;
 pub mod promise;

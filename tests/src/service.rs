@@ -59,7 +59,8 @@ fn single(
         .args(["--listen", &place.grpc.to_string()])
         .args(["--http-listen", &place.http.to_string()])
         .args(flags)
-        .env("TESSERA_USAGE_INTERVAL", USAGE_INTERVAL);
+        .env("TESSERA_USAGE_INTERVAL", USAGE_INTERVAL)
+        .env("TESSERA_DRAIN_DELAY", "0s");
     if program == "tessera-issuer" {
         command.env("TESSERA_ADMIN_PASSWORD", ADMIN_PASSWORD);
     }

@@ -3,11 +3,20 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use tempfile::TempDir;
 
 use crate::{process::clean, tools::succeed};
+
+/// A certificate and its key.
+pub struct Files {
+    /// The certificate, PEM.
+    pub certificate: PathBuf,
+    /// Its private key, PEM.
+    pub key: PathBuf,
+}
 
 /// An authority and one server certificate of it, for `127.0.0.1` and `localhost`.
 pub struct Authority {
@@ -31,6 +40,28 @@ impl Authority {
         make("authority", &[]);
         make("server", &["-CA", "authority.pem", "-CAkey", "authority.key"]);
         Self { dir }
+    }
+
+    /// A certificate for a caller with this name, such as `URI:spiffe://a/b` or `DNS:c`.
+    pub fn caller(&self, name: &str, alternative: &str) -> Files {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let name = format!("{name}-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        let path = |extension: &str| self.dir.path().join(format!("{name}.{extension}"));
+        let config = format!(
+            "{OPENSSL}[caller]
+extendedKeyUsage = clientAuth
+subjectAltName = {alternative}
+"
+        );
+        fs::write(path("cnf"), config).unwrap();
+        let mut openssl = clean(Path::new("openssl"));
+        openssl.current_dir(self.dir.path());
+        openssl.arg("req").arg("-config").arg(path("cnf")).args(["-x509", "-days", "2", "-nodes"]);
+        openssl.args(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
+        openssl.args(["-subj", &format!("/CN={name}"), "-extensions", "caller"]);
+        openssl.args(["-CA", "authority.pem", "-CAkey", "authority.key"]);
+        succeed(openssl.arg("-keyout").arg(path("key")).arg("-out").arg(path("pem")));
+        Files { certificate: path("pem"), key: path("key") }
     }
 
     /// The file of the authority's certificate.

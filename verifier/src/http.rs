@@ -1,14 +1,12 @@
-//! The verifier's HTTP face: the public keys, what proxies ask, and health.
+//! The verifier's HTTP face: the public keys, and what proxies ask. Health and metrics
+//! come to it from `tessera_serve`.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering::Relaxed},
-};
+use std::sync::Arc;
 
 use axum::{
     Router,
     extract::{DefaultBodyLimit, State},
-    http::{HeaderMap, StatusCode},
+    http::HeaderMap,
     response::Response,
     routing::{any, get, post},
 };
@@ -27,8 +25,6 @@ pub(crate) struct Face {
     pub(crate) guard: Guard,
     /// What a caller of `/introspect` must hold.
     pub(crate) introspection_scope: Arc<str>,
-    /// Whether this verifier is about to end.
-    pub(crate) draining: Arc<AtomicBool>,
 }
 
 pub(crate) fn app(face: Face) -> Router {
@@ -37,8 +33,6 @@ pub(crate) fn app(face: Face) -> Router {
         .route("/.well-known/jwks.json", get(jwks))
         .route("/verify", any(forward::verify))
         .route("/introspect", post(introspect::introspect).layer(introspection_limit))
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
         .with_state(face)
 }
 
@@ -60,16 +54,4 @@ async fn jwks(State(face): State<Face>, asked: HeaderMap) -> Response {
 async fn key_set(store: &dyn StoreReader) -> Result<Option<KeySet>, StoreError> {
     let bytes = store.read(&[Key::KeySet]).await?.pop().flatten();
     Ok(bytes.map(|bytes| KeySet::from_bytes(&bytes)).transpose()?)
-}
-
-/// Whether requests should come here; see [`crate::watched`] for why an outage does
-/// not change that.
-async fn ready(State(face): State<Face>) -> (StatusCode, &'static str) {
-    if face.draining.load(Relaxed) {
-        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
-    } else if face.store.ever_answered() {
-        (StatusCode::OK, "ready\n")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "the store was not reached yet\n")
-    }
 }

@@ -5,6 +5,7 @@
 //! | module | what lives there |
 //! |---|---|
 //! | `front` | connections, threads, and which way a call goes |
+//! | `callers` | who may ask |
 //! | `service` | the gRPC face: the hot path, limits, conversions, how a call fails |
 //! | `authz` | what Envoy asks before it lets a request through |
 //! | `forward` | what nginx, Caddy and Traefik ask for the same, over HTTP |
@@ -13,18 +14,21 @@
 //! | `memory` | what was found about tokens, and whether it still holds |
 //! | `http` | the HTTP face: keys, forward auth, health |
 //! | `watched` | the store, and whether it answers |
+//! | `metrics` | what is told of all that, for Prometheus |
 //!
 //! What a token is worth is decided in [`tessera_shared::examine`]. To add a limit to a
 //! request: document it in `verifier_service.proto`, and check it in
 //! `service::question`.
 
 mod authz;
+mod callers;
 mod forward;
 mod front;
 mod guard;
 mod http;
 mod introspect;
 mod memory;
+mod metrics;
 mod service;
 #[cfg(test)]
 mod testing;
@@ -34,15 +38,16 @@ mod tests;
 mod usage_tests;
 mod watched;
 
-use std::{
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-};
+use std::{future::Future, sync::Arc};
 
 use tessera_proto::ENVOY_DESCRIPTORS;
+use tessera_serve::{
+    Health,
+    accept::Gate,
+    metrics::{Calls, MeasuredStore, StoreTimes},
+    room::{Room, Rooms},
+    tls::{Tls, fresh_during},
+};
 pub use tessera_serve::{Listeners, ServeError};
 use tessera_shared::{
     clock::{Clock, SystemClock},
@@ -51,16 +56,21 @@ use tessera_shared::{
     store::StoreReader,
     usage::{UsageNotes, report_during},
 };
-use tokio::sync::oneshot;
-use tonic::{server::NamedService as _, service::Routes};
+use tokio::sync::watch;
+use tonic::{server::NamedService, service::Routes};
 
 use crate::{
+    callers::Callers,
     guard::Guard,
     http::Face,
     memory::Memory,
+    metrics::Verdicts,
     service::{Api, Named},
     watched::WatchedStore,
 };
+
+/// Whose health is told.
+const SERVICES: [&str; 2] = [Named::NAME, <authz::Server as NamedService>::NAME];
 
 /// Serves until `shutdown`, then finishes what is under way, for at most the
 /// configured drain. HTTP answers until the end, so that a probe sees the drain.
@@ -85,7 +95,9 @@ async fn serve(
     listeners: Listeners,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
-    let store = Arc::new(WatchedStore::new(store));
+    let store_times = Arc::new(StoreTimes::default());
+    let measured = MeasuredStore::new(store, store_times.clone());
+    let store = Arc::new(WatchedStore::new(Arc::new(measured)));
     let memory = Memory::new(
         store.clone(),
         clock.clone(),
@@ -93,58 +105,75 @@ async fn serve(
         config.staleness_bound,
         config.cache_bytes,
     );
-    let (mut health, health_service) = tonic_health::server::health_reporter();
-    let reporter = health.clone();
-    tessera_serve::report::<Named>(&health, false).await;
-    tessera_serve::report::<authz::Server>(&health, false).await;
-    let tls = config.tls.as_ref().map(tessera_serve::tls::acceptor).transpose()?;
+    let operation = &config.operation;
+    let health = Health::starting(&SERVICES).await;
+    let tls = config.tls.as_ref().map(Tls::of).transpose()?.map(Arc::new);
     let usage = Arc::new(UsageNotes::default());
     let api = Api {
         memory: memory.clone(),
         clock,
         require_audience: config.require_audience,
         usage: usage.clone(),
+        verdicts: Verdicts::default(),
     };
     let guard = Guard(api.clone());
-    let routes = Routes::new(health_service).add_service(authz::server(guard.clone()));
+    let routes = Routes::new(health.service()).add_service(authz::server(guard.clone()));
     let routes = tessera_serve::with_reflection(routes, &[ENVOY_DESCRIPTORS])?.prepare();
-    let service = front::Service { api, routes, tls };
-    let draining = Arc::new(AtomicBool::new(false));
-    let app = http::app(Face {
+    let authorization = format!("/{}/Check", authz::Server::NAME);
+    let calls =
+        Calls::of(tessera_serve::methods(&[Named::NAME]).into_iter().chain([authorization]));
+    let read = metrics::Read {
+        memory: memory.clone(),
+        verdicts: api.verdicts.clone(),
+        calls: calls.clone(),
+    };
+    let connections = Room::new(operation.max_connections);
+    let room = Room::new(operation.max_concurrent_calls);
+    let rooms = Rooms { connections: connections.clone(), calls: room.clone() };
+    let metrics = metrics::all(read, store_times, rooms, tls.clone());
+    let service = front::Service {
+        api,
+        routes,
+        calls,
+        room,
+        callers: Callers::new(config.verify_callers.clone()),
+    };
+    let gate = Gate::new(tls.clone(), connections, operation.max_connection_age);
+    let face = Face {
         store: store.clone(),
         guard,
         introspection_scope: config.introspection_scope.as_str().into(),
-        draining: draining.clone(),
-    });
-
-    let (drained, until_drained) = oneshot::channel::<()>();
-    let end = async {
-        shutdown.await;
-        tracing::info!("draining");
-        draining.store(true, Relaxed);
-        tessera_serve::end_health(&mut health, &[Named::NAME, authz::Server::NAME]).await;
     };
+    let app =
+        http::app(face).merge(health.pages()).merge(tessera_serve::metrics::route(metrics.clone()));
+
+    // HTTP answers until the calls under way have ended, so that a probe sees the drain.
+    let (drained, _) = watch::channel(());
+    let until_drained = || {
+        let mut drained = drained.subscribe();
+        async move {
+            let _ = drained.changed().await;
+        }
+    };
+    let http = tessera_serve::http(app, listeners.http, tls.clone(), until_drained());
+    let probes = tessera_serve::health(listeners.health, &health, metrics, until_drained());
     let grpc = async {
-        let served =
-            front::serve(service, listeners.grpc, config.threads, end, config.drain_timeout).await;
-        drop(drained);
+        let end = health.clone().drain(shutdown, operation.drain_delay);
+        let (threads, drain) = (config.threads, operation.drain_timeout);
+        let served = front::serve(service, gate, listeners.grpc, threads, end, drain).await;
+        drained.send_replace(());
         served
     };
-    let http = tessera_serve::http(app, listeners.http, config.tls.as_ref(), async {
-        let _ = until_drained.await;
-    });
     let serving = async {
-        let serving = async { tokio::try_join!(grpc, http).map(drop) };
+        let serving = async { tokio::try_join!(grpc, http, probes).map(drop) };
         tokio::pin!(serving);
         tokio::select! {
             ended = &mut serving => return ended,
-            () = warmed(&memory, &store) => {
-                tessera_serve::report::<Named>(&reporter, true).await;
-                tessera_serve::report::<authz::Server>(&reporter, true).await;
-            }
+            () = warmed(&memory, &store) => health.ready().await,
         }
         serving.await
     };
+    let serving = fresh_during(tls.as_deref(), serving);
     report_during(Box::pin(serving), &usage, &*store, config.usage_interval).await
 }
 

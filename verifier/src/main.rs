@@ -39,7 +39,8 @@ async fn serve(config: VerifierConfig) -> Result<(), (u8, String)> {
         store::OpenError::Embedded(_) => failed(&error),
         _ => bad_setting(&error),
     })?;
-    let listeners = Listeners::bind(config.listen, config.http_listen).await;
+    let health = config.operation.health_listen;
+    let listeners = Listeners::bind(config.listen, config.http_listen, health).await;
     let listeners = listeners.map_err(|error| failed(&error))?;
     let served = tessera_verifier::run(&config, store, listeners, asked_to_stop()).await;
     served.map_err(|error| (error.exit_code(), error.to_string()))

@@ -237,7 +237,7 @@ impl Running {
         let flags = ["tessera-verifier", "--store", "embedded:unused"].iter().chain(flags);
         let config = VerifierConfig::from_process_like(flags, |_: &str| None).unwrap();
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
-        let listeners = Listeners::bind(any, any).await.unwrap();
+        let listeners = Listeners::bind(any, any, None).await.unwrap();
         let grpc = listeners.grpc.local_addr().unwrap();
         let http = listeners.http.local_addr().unwrap();
         let clock = Arc::new(ManualClock::at(NOW));

@@ -73,9 +73,9 @@ impl Keys {
         Self { rules, held: ArcSwapOption::empty(), unusable: ArcSwapOption::empty() }
     }
 
-    /// Whether the key set was ever read.
-    pub(crate) fn are_held(&self) -> bool {
-        self.held.load().is_some()
+    /// The key set as last read, however long ago; for the metrics.
+    pub(crate) fn present(&self) -> Option<Arc<Held>> {
+        self.held.load_full()
     }
 
     /// Holds `new`, unless what is held was seen later.
@@ -91,6 +91,11 @@ impl Held {
     /// The `iss` of access tokens.
     pub(crate) fn issuer(&self) -> &str {
         &self.set.issuer
+    }
+
+    /// When it was asked for.
+    pub(crate) const fn seen_at(&self) -> Timestamp {
+        self.seen_at
     }
 
     /// A signed access token.

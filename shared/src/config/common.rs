@@ -4,7 +4,10 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use tracing_subscriber::EnvFilter;
 
-use super::{error::ConfigError, secret::Secret, setting::Setting, settings, sources::Sources};
+use super::{
+    error::ConfigError, operation::OperationConfig, secret::Secret, setting::Setting, settings,
+    sources::Sources,
+};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -56,6 +59,8 @@ pub struct TlsFiles {
     pub cert: PathBuf,
     /// The private key, PEM.
     pub key: PathBuf,
+    /// The authorities that callers' certificates are of, PEM; `None`: callers need none.
+    pub client_ca: Option<PathBuf>,
 }
 
 impl TlsFiles {
@@ -67,8 +72,13 @@ impl TlsFiles {
             })
         };
         let (cert, key) = (&settings::TLS_CERT_FILE, &settings::TLS_KEY_FILE);
+        let client_ca = sources.path(&settings::TLS_CLIENT_CA)?;
         match (sources.path(cert)?, sources.path(key)?) {
-            (Some(cert), Some(key)) => Ok(Some(Self { cert, key })),
+            (Some(cert), Some(key)) => Ok(Some(Self { cert, key, client_ca })),
+            (None, None) if client_ca.is_some() => Err(ConfigError::Needs {
+                given: sources.required(&settings::TLS_CLIENT_CA)?.origin,
+                missing: cert,
+            }),
             (None, None) => Ok(None),
             (Some(_), None) => half(cert, key),
             (None, Some(_)) => half(key, cert),
@@ -110,6 +120,7 @@ pub(super) struct Place {
     pub(super) grpc: &'static Setting,
     /// The setting of the HTTP listener's address.
     pub(super) http: &'static Setting,
+    pub(super) operation: OperationConfig,
     pub(super) dev: bool,
 }
 

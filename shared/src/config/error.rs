@@ -161,6 +161,14 @@ pub enum ConfigError {
         /// The one that is not.
         missing: &'static Setting,
     },
+    /// A setting that is of no use without another.
+    #[error("{given} is of no use without --{}; give that too, or neither", missing.name)]
+    Needs {
+        /// The one that is given.
+        given: Origin,
+        /// The one that is not.
+        missing: &'static Setting,
+    },
     /// A listener beyond loopback would carry tokens in plaintext.
     #[error(
         "{origin}: {address} is open to other machines, and tokens and keys would cross the network in plaintext; \

@@ -13,6 +13,7 @@ use super::{
         KeyEncryptionKeySource, key_encryption_key, key_publication_delay, key_rotation_period,
         other_key_encryption_keys,
     },
+    operation::OperationConfig,
     secret::Secret,
     settings,
     sources::Sources,
@@ -87,8 +88,8 @@ pub struct IssuerConfig {
     pub login_failure_window: Duration,
     /// How long after a revocation the last verifier denies.
     pub staleness_bound: Duration,
-    /// How long requests in flight may take to end after SIGTERM.
-    pub drain_timeout: Duration,
+    /// Its health, its limits, its end.
+    pub operation: OperationConfig,
     /// How often the use of tokens is reported and gathered.
     pub usage_interval: Duration,
     /// What is logged, and how.
@@ -114,6 +115,11 @@ impl IssuerConfig {
             store: StoreAccess::read(sources)?,
             grpc: &settings::ISSUER_GRPC,
             http: &settings::ISSUER_HTTP,
+            operation: OperationConfig::read(
+                sources,
+                &settings::HEALTH_LISTEN,
+                &settings::DRAIN_DELAY,
+            )?,
             dev: sources.switch(&settings::DEV)?.unwrap_or(false),
         };
         Self::read(sources, place)
@@ -149,7 +155,7 @@ impl IssuerConfig {
             login_failures_per_user: sources.integer(&settings::LOGIN_FAILURES_PER_USER)?,
             login_failure_window: sources.duration(&settings::LOGIN_FAILURE_WINDOW)?,
             staleness_bound: sources.duration(&settings::STALENESS_BOUND)?,
-            drain_timeout: sources.duration(&settings::DRAIN_TIMEOUT)?,
+            operation: place.operation,
             usage_interval: sources.duration(&settings::USAGE_INTERVAL)?,
             log: LogConfig::read(sources)?,
             dev: place.dev,

@@ -20,6 +20,7 @@
 //! sections of the binaries that take it, and read it in [`IssuerConfig`],
 //! [`VerifierConfig`] or [`UpConfig`].
 
+mod callers;
 mod command;
 mod common;
 mod error;
@@ -27,6 +28,7 @@ mod exit;
 mod file;
 mod issuer;
 mod key_encryption;
+mod operation;
 mod secret;
 mod setting;
 pub mod settings;
@@ -36,11 +38,13 @@ mod value;
 mod verifier;
 
 pub use self::{
+    callers::{CallerList, VerifyCallers},
     common::{LogConfig, LogFormat, TlsFiles},
     error::{ConfigError, Origin},
     exit::{Exit, USAGE},
     issuer::IssuerConfig,
     key_encryption::KeyEncryptionKeySource,
+    operation::OperationConfig,
     secret::Secret,
     setting::{Kind, Section, Setting},
     sources::{Found, Sources},

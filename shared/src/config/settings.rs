@@ -56,12 +56,30 @@ table! {
         "Where the verifier serves gRPC. Beyond loopback it takes TLS or --dev.";
     UP_VERIFIER_HTTP: "verifier-http-listen" "ADDR", Kind::Plain, Some("127.0.0.1:8081"),
         "Where the verifier serves HTTP: JWKS, forward auth, health, metrics. Beyond loopback it takes TLS or --dev.";
+    HEALTH_LISTEN: "health-listen" "ADDR", Kind::Plain, None,
+        "Where health and metrics alone are served, always in plaintext: grpc.health.v1, /livez, /readyz, /metrics. They tell nothing secret, so it may be beyond loopback. Without it they are on the other listeners alone.";
+    UP_ISSUER_HEALTH: "issuer-health-listen" "ADDR", Kind::Plain, None,
+        "Where the issuer serves health and metrics alone, in plaintext.";
+    UP_VERIFIER_HEALTH: "verifier-health-listen" "ADDR", Kind::Plain, None,
+        "Where the verifier serves health and metrics alone, in plaintext.";
     TLS_CERT_FILE: "tls-cert-file" "FILE", Kind::Plain, None,
         "The certificate chain (PEM) of all listeners, gRPC and HTTP; goes with --tls-key-file.";
     TLS_KEY_FILE: "tls-key-file" "FILE", Kind::Plain, None,
         "The private key (PEM) of all listeners; goes with --tls-cert-file.";
+    TLS_CLIENT_CA: "tls-client-ca" "FILE", Kind::Plain, None,
+        "Certificates (PEM) of the authorities that callers' certificates are of: gRPC takes no caller without one, HTTP asks for it. Goes with --tls-cert-file.";
+    DRAIN_DELAY: "drain-delay" "DURATION", Kind::Duration(Duration::ZERO, HOUR), Some("5s"),
+        "How long calls are still taken after SIGTERM, while health says NOT_SERVING and callers hear of it; a second signal ends it.";
+    UP_DRAIN_DELAY: "drain-delay" "DURATION", Kind::Duration(Duration::ZERO, HOUR), Some("0s"),
+        "How long calls are still taken after SIGTERM, while health says NOT_SERVING and callers hear of it; a second signal ends it.";
+    MAX_CONNECTION_AGE: "max-connection-age" "DURATION", Kind::Duration(Duration::ZERO, DAY), Some("10m"),
+        "How old a gRPC connection gets before its caller is asked to make a new one, give or take a tenth, so that callers spread over new replicas; 0s: as old as it likes.";
+    MAX_CONNECTIONS: "max-connections" "N", Kind::Integer(1, 1_000_000), Some("10000"),
+        "How many gRPC connections may be open; more are closed at once.";
+    MAX_CONCURRENT_CALLS: "max-concurrent-calls" "N", Kind::Integer(1, 1_000_000), Some("1024"),
+        "How many calls may be under way; more are refused with RESOURCE_EXHAUSTED before they take long. What a verifier answers from memory never counts.";
     DRAIN_TIMEOUT: "drain-timeout" "DURATION", Kind::Duration(Duration::ZERO, HOUR), Some("10s"),
-        "How long requests in flight may take to end after SIGTERM.";
+        "How long calls under way may take to end after that.";
 
     TOKENS_PER_ACCOUNT: "tokens-per-account" "N", Kind::Integer(1, 100_000), Some("50"),
         "How many live permanent tokens an account may have.";
@@ -117,6 +135,8 @@ table! {
         "How much memory the verifier may fill with tokens it has seen, in bytes; one takes about 300.";
     THREADS: "threads" "N", Kind::Integer(0, 1024), Some("0"),
         "How many threads answer; 0 is one for each core that the process may run on.";
+    VERIFY_CALLERS: "verify-callers" "LIST", Kind::List, Some("anyone"),
+        "Who may ask: anyone; or a list of spiffe://DOMAIN/PATH (or .../*) and dns:NAME, which the caller's certificate must have among its names, and scope:SERVICE:ACTION, which the caller's token must have. One of them is enough.";
     REQUIRE_AUDIENCE: "require-audience" "BOOL", Kind::Switch, None,
         "Refuses a question that names no audience.";
     INTROSPECTION_SCOPE: "introspection-scope" "SCOPE", Kind::Plain, Some("tessera:introspect"),
@@ -172,9 +192,19 @@ static USERS: Section = Section {
 
 static REVOCATION: Section = Section { heading: "Revocation", settings: &[&STALENESS_BOUND] };
 
+static LIMITS: Section = Section {
+    heading: "Limits",
+    settings: &[&MAX_CONNECTION_AGE, &MAX_CONNECTIONS, &MAX_CONCURRENT_CALLS],
+};
+
 static OPERATION: Section = Section {
     heading: "Operation",
-    settings: &[&CONFIG, &DEV, &LOG, &LOG_FORMAT, &DRAIN_TIMEOUT, &USAGE_INTERVAL],
+    settings: &[&CONFIG, &DEV, &LOG, &LOG_FORMAT, &DRAIN_DELAY, &DRAIN_TIMEOUT, &USAGE_INTERVAL],
+};
+
+static UP_OPERATION: Section = Section {
+    heading: "Operation",
+    settings: &[&CONFIG, &DEV, &LOG, &LOG_FORMAT, &UP_DRAIN_DELAY, &DRAIN_TIMEOUT, &USAGE_INTERVAL],
 };
 
 /// What `tessera-issuer` takes.
@@ -182,11 +212,19 @@ pub static ISSUER: &[&Section] = &[
     &STORE_SECTION,
     &Section {
         heading: "Listeners",
-        settings: &[&ISSUER_GRPC, &ISSUER_HTTP, &TLS_CERT_FILE, &TLS_KEY_FILE],
+        settings: &[
+            &ISSUER_GRPC,
+            &ISSUER_HTTP,
+            &HEALTH_LISTEN,
+            &TLS_CERT_FILE,
+            &TLS_KEY_FILE,
+            &TLS_CLIENT_CA,
+        ],
     },
     &TOKENS,
     &USERS,
     &REVOCATION,
+    &LIMITS,
     &OPERATION,
 ];
 
@@ -195,12 +233,20 @@ pub static VERIFIER: &[&Section] = &[
     &STORE_SECTION,
     &Section {
         heading: "Listeners",
-        settings: &[&VERIFIER_GRPC, &VERIFIER_HTTP, &TLS_CERT_FILE, &TLS_KEY_FILE],
+        settings: &[
+            &VERIFIER_GRPC,
+            &VERIFIER_HTTP,
+            &HEALTH_LISTEN,
+            &TLS_CERT_FILE,
+            &TLS_KEY_FILE,
+            &TLS_CLIENT_CA,
+        ],
     },
     &Section {
         heading: "Verification",
         settings: &[
             &STALENESS_BOUND,
+            &VERIFY_CALLERS,
             &REQUIRE_AUDIENCE,
             &INTROSPECTION_SCOPE,
             &TOKEN_PREFIX,
@@ -208,6 +254,7 @@ pub static VERIFIER: &[&Section] = &[
             &THREADS,
         ],
     },
+    &LIMITS,
     &OPERATION,
 ];
 
@@ -221,8 +268,11 @@ pub static UP: &[&Section] = &[
             &UP_VERIFIER_GRPC,
             &UP_ISSUER_HTTP,
             &UP_VERIFIER_HTTP,
+            &UP_ISSUER_HEALTH,
+            &UP_VERIFIER_HEALTH,
             &TLS_CERT_FILE,
             &TLS_KEY_FILE,
+            &TLS_CLIENT_CA,
         ],
     },
     &TOKENS,
@@ -231,13 +281,15 @@ pub static UP: &[&Section] = &[
         heading: "Verification",
         settings: &[
             &STALENESS_BOUND,
+            &VERIFY_CALLERS,
             &REQUIRE_AUDIENCE,
             &INTROSPECTION_SCOPE,
             &CACHE_BYTES,
             &THREADS,
         ],
     },
-    &OPERATION,
+    &LIMITS,
+    &UP_OPERATION,
 ];
 
 /// The settings of these sections, in their order.

@@ -136,7 +136,7 @@ fn the_defaults_of_the_issuer_are_those_of_the_design() {
     assert_eq!(config.signing_algorithm, "ES256");
     assert_eq!(config.admin_username, "admin");
     assert_eq!((config.password_min_length, config.password_concurrency), (15, 2));
-    assert_eq!(config.drain_timeout, Duration::from_secs(10));
+    assert_eq!(config.operation.drain_timeout, Duration::from_secs(10));
     assert_eq!(config.log, LogConfig::default());
     assert!(config.dev && config.tls.is_none() && config.roles_file.is_none());
 }
@@ -203,7 +203,7 @@ fn plaintext_beyond_loopback_takes_tls_or_dev_for_grpc_and_http_alike() {
         assert!(Process::with(&open).verifier().is_err());
         let config =
             Process::with(&format!("{open} --tls-cert-file c --tls-key-file k")).verifier();
-        let files = TlsFiles { cert: "c".into(), key: "k".into() };
+        let files = TlsFiles { cert: "c".into(), key: "k".into(), client_ca: None };
         assert_eq!(config.unwrap().tls, Some(files));
         assert!(Process::with(&format!("{open} --dev")).verifier().is_ok());
         for loopback in ["127.0.0.9:1", "[::1]:1", "[::ffff:127.0.0.1]:1"] {
@@ -249,4 +249,25 @@ fn a_path_need_not_be_unicode() {
     let path = OsString::from_vec(vec![b'r', 0xff]);
     let config = Process::dev("").variable("TESSERA_ROLES_FILE", path.clone()).issuer().unwrap();
     assert_eq!(config.roles_file, Some(path.into()));
+}
+
+#[test]
+fn health_may_be_in_plaintext_beyond_loopback_where_nothing_else_may() {
+    let flags = "--store embedded:d --health-listen 0.0.0.0:9";
+    let config = Process::with(flags).verifier().unwrap();
+    assert_eq!(config.operation.health_listen, Some("0.0.0.0:9".parse().unwrap()));
+    assert!(!config.dev);
+    assert!(Process::with("--store embedded:d --http-listen 0.0.0.0:9").verifier().is_err());
+    assert_eq!(Process::dev("").issuer().unwrap().operation.health_listen, None);
+    let up = Process::with("--verifier-health-listen 0.0.0.0:9").up().unwrap();
+    assert!(up.verifier.operation.health_listen.is_some() && up.verifier.dev);
+}
+
+#[test]
+fn only_what_runs_on_one_machine_stops_without_a_delay() {
+    assert_eq!(Process::dev("").issuer().unwrap().operation.drain_delay, Duration::from_secs(5));
+    assert_eq!(Process::with("").up().unwrap().issuer.operation.drain_delay, Duration::ZERO);
+    let age = |flags| Process::dev(flags).verifier().unwrap().operation.max_connection_age;
+    assert_eq!(age(""), Some(Duration::from_mins(10)));
+    assert_eq!(age("--max-connection-age 0s"), None);
 }

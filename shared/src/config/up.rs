@@ -10,6 +10,7 @@ use super::{
     error::ConfigError,
     exit::Exit,
     issuer::IssuerConfig,
+    operation::OperationConfig,
     settings,
     sources::Sources,
     verifier::VerifierConfig,
@@ -73,16 +74,19 @@ impl UpConfig {
                 (!text.is_empty()).then(|| text.to_owned())
             })?;
         let dev = development(sources)?;
+        let operation = |health| OperationConfig::read(sources, health, &settings::UP_DRAIN_DELAY);
         let issuer = Place {
             store: StoreAccess::embedded(&data),
             grpc: &settings::UP_ISSUER_GRPC,
             http: &settings::UP_ISSUER_HTTP,
+            operation: operation(&settings::UP_ISSUER_HEALTH)?,
             dev,
         };
         let verifier = Place {
             store: StoreAccess::embedded(&data),
             grpc: &settings::UP_VERIFIER_GRPC,
             http: &settings::UP_VERIFIER_HTTP,
+            operation: operation(&settings::UP_VERIFIER_HEALTH)?,
             dev,
         };
         Ok(Self {

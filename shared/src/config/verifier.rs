@@ -3,10 +3,12 @@
 use std::{ffi::OsString, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
 use super::{
+    callers::VerifyCallers,
     command::Program,
     common::{LogConfig, Place, StoreAccess, TlsFiles, store_without_credentials, token_prefix},
     error::ConfigError,
     exit::Exit,
+    operation::OperationConfig,
     secret::Secret,
     settings,
     sources::Sources,
@@ -42,14 +44,16 @@ pub struct VerifierConfig {
     pub cache_bytes: u64,
     /// How many threads answer.
     pub threads: usize,
+    /// Who may ask.
+    pub verify_callers: VerifyCallers,
     /// Whether a question that names no audience is refused.
     pub require_audience: bool,
     /// What a caller of `/introspect` must hold.
     pub introspection_scope: String,
     /// What permanent and refresh tokens start with.
     pub token_prefix: String,
-    /// How long requests in flight may take to end after SIGTERM.
-    pub drain_timeout: Duration,
+    /// Its health, its limits, its end.
+    pub operation: OperationConfig,
     /// How often the use of tokens is reported.
     pub usage_interval: Duration,
     /// What is logged, and how.
@@ -75,6 +79,11 @@ impl VerifierConfig {
             store: StoreAccess::read(sources)?,
             grpc: &settings::VERIFIER_GRPC,
             http: &settings::VERIFIER_HTTP,
+            operation: OperationConfig::read(
+                sources,
+                &settings::HEALTH_LISTEN,
+                &settings::DRAIN_DELAY,
+            )?,
             dev: sources.switch(&settings::DEV)?.unwrap_or(false),
         };
         Self::read(sources, place)
@@ -86,6 +95,7 @@ impl VerifierConfig {
         Ok(Self {
             listen,
             http_listen,
+            verify_callers: VerifyCallers::read(sources, tls.as_ref())?,
             tls,
             staleness_bound: sources.duration(&settings::STALENESS_BOUND)?,
             cache_bytes: sources.integer(&settings::CACHE_BYTES)?,
@@ -93,7 +103,7 @@ impl VerifierConfig {
             require_audience: sources.switch(&settings::REQUIRE_AUDIENCE)?.unwrap_or(false),
             introspection_scope: introspection_scope(sources)?,
             token_prefix: token_prefix(sources)?,
-            drain_timeout: sources.duration(&settings::DRAIN_TIMEOUT)?,
+            operation: place.operation,
             usage_interval: sources.duration(&settings::USAGE_INTERVAL)?,
             log: LogConfig::read(sources)?,
             dev: place.dev,

@@ -24,13 +24,11 @@ use tessera_proto::envoy::service::auth::v3::{
     AttributeContext, CheckRequest, CheckResponse,
     authorization_server::{Authorization, AuthorizationServer},
 };
+use tessera_serve::deadline::time_allowed;
 use tonic::{Request, Response, Status};
 
 use self::{request::Described, route::Route};
-use crate::{
-    front,
-    guard::{Asked, Guard, refusal::Refusal},
-};
+use crate::guard::{Asked, Guard, refusal::Refusal};
 
 /// The largest description of a request that is read, in bytes. Envoy's own limit for
 /// headers is 60 KiB, unless it is set otherwise; bodies need not be sent.
@@ -58,7 +56,7 @@ impl Authorization for Authz {
         &self,
         request: Request<CheckRequest>,
     ) -> Result<Response<CheckResponse>, Status> {
-        let allowed = front::time_allowed(request.metadata().as_ref());
+        let allowed = time_allowed(request.metadata().as_ref());
         let deadline = allowed - MARGIN.min(allowed / 4);
         let attributes = request.into_inner().attributes.unwrap_or_default();
         self.decide(attributes, deadline).await.map(Response::new)

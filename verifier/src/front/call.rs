@@ -1,45 +1,58 @@
 //! One call: the hot path if it may, the ordinary path for our own two RPCs, and tonic
 //! for the rest.
 
-use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, task::Poll, time::Duration};
+use std::{convert::Infallible, pin::Pin, sync::Arc, task::Poll};
 
 use http_body::Body as _;
-use hyper::{HeaderMap, Request, Response, body::Incoming, http::request::Parts};
+use hyper::{Request, Response, body::Incoming, http::request::Parts};
 use prost::bytes::Bytes;
-use tonic::Status;
+use tessera_serve::{
+    deadline::{exceeded, time_allowed},
+    metrics::status_of,
+    room::overloaded,
+};
+use tonic::{Code, Status};
 use tower::ServiceExt as _;
 
 use super::{
     Service,
     message::{self, Reply, refuse, reply},
+    workers::Post,
 };
 use crate::service::{LARGEST_MESSAGE, Unanswered};
 
-const VERIFY: &str = "/tessera.v1.VerifierService/Verify";
+pub(crate) const VERIFY: &str = "/tessera.v1.VerifierService/Verify";
 const BATCH_VERIFY: &str = "/tessera.v1.VerifierService/BatchVerify";
-const GRPC_TIMEOUT: &str = "grpc-timeout";
 
-/// Answers every call of a connection.
+/// What no list of callers keeps anybody from: health and reflection.
+const OPEN: &str = "/grpc.";
+
+/// Answers every call of a connection; `trusted`: its caller may ask whatever a call carries.
 pub(super) async fn answer(
-    service: Arc<Service>,
+    post: Arc<Post>,
+    trusted: bool,
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Infallible> {
+    let begun = post.quick.begin();
     let (parts, mut body) = request.into_parts();
     let (first, is_whole) = match parts.uri.path() {
-        VERIFY => first_piece(&mut body).await,
+        VERIFY if trusted => first_piece(&mut body).await,
         _ => (None, false),
     };
     let mut tried = None;
     if let Some(framed) = first.as_ref().filter(|_| is_whole)
         && let Ok(asked) = message::unframed(framed.clone())
     {
-        match service.api.quick_answer(&asked) {
-            Ok(answer) => return Ok(reply(answer)),
+        match post.service.api.quick_answer(&asked) {
+            Ok(answer) => {
+                post.quick.end(begun);
+                return Ok(reply(answer));
+            }
             Err(unanswered) => tried = Some(unanswered),
         }
     }
     // In a box, so that the future of the hot path stays small.
-    Ok(Box::pin(ordinary(service, parts, (first, tried), body)).await)
+    Ok(Box::pin(ordinary(post, trusted, parts, (first, tried), body)).await)
 }
 
 /// What has arrived of the body by now, without waiting, and whether it is all.
@@ -55,27 +68,45 @@ async fn first_piece(body: &mut Incoming) -> (Option<Bytes>, bool) {
 }
 
 async fn ordinary(
-    service: Arc<Service>,
+    post: Arc<Post>,
+    trusted: bool,
     parts: Parts,
     first: (Option<Bytes>, Option<Unanswered>),
     body: Incoming,
 ) -> Response<Reply> {
+    let service = &post.service;
+    let call = service.calls.begin(parts.uri.path());
+    let is_ours = !parts.uri.path().starts_with(OPEN);
+    let place = if is_ours { service.room.enter() } else { None };
     let longest = time_allowed(&parts.headers);
     let answered = async {
+        if !trusted
+            && !parts.uri.path().starts_with(OPEN)
+            && let Err(refused) = service.callers.check(&service.api, &parts.headers).await
+        {
+            return own(Err(refused));
+        }
         match parts.uri.path() {
-            VERIFY => own(service.api_verify(first, body)).await,
-            BATCH_VERIFY => own(service.api_batch_verify(body)).await,
+            _ if is_ours && place.is_none() => own(Err(overloaded())),
+            VERIFY => own(service.api_verify(first, body).await),
+            BATCH_VERIFY => own(service.api_batch_verify(body).await),
             _ => service.routed(Request::from_parts(parts, body)).await,
         }
     };
-    match tokio::time::timeout(longest, answered).await {
-        Ok(response) => response,
-        Err(_) => refuse(Status::deadline_exceeded("the call took too long")),
-    }
+    let answered = tokio::time::timeout(longest, answered).await;
+    let (response, code) = answered.unwrap_or_else(|_| own(Err(exceeded())));
+    call.end(code);
+    response
 }
 
-async fn own(answer: impl Future<Output = Result<Bytes, Status>>) -> Response<Reply> {
-    answer.await.map_or_else(refuse, reply)
+fn own(answer: Result<Bytes, Status>) -> (Response<Reply>, Code) {
+    match answer {
+        Ok(answer) => (reply(answer), Code::Ok),
+        Err(status) => {
+            let code = status.code();
+            (refuse(status), code)
+        }
+    }
 }
 
 impl Service {
@@ -90,7 +121,10 @@ impl Service {
             None => self.api.quick_answer(&message),
         };
         match answer {
-            Ok(answer) => Ok(answer),
+            Ok(answer) => {
+                self.api.count_from_memory(1);
+                Ok(answer)
+            }
             Err(unanswered) => self.api.verify(&message, unanswered).await,
         }
     }
@@ -103,32 +137,13 @@ impl Service {
         }
     }
 
-    async fn routed(&self, request: Request<Incoming>) -> Response<Reply> {
+    async fn routed(&self, request: Request<Incoming>) -> (Response<Reply>, Code) {
         match self.routes.clone().oneshot(request).await {
-            Ok(response) => response.map(Reply::Routed),
+            Ok(response) => {
+                let code = status_of(response.headers());
+                (response.map(Reply::Routed), code)
+            }
             Err(never) => match never {},
         }
     }
-}
-
-/// The caller's deadline ("gRPC over HTTP2", `grpc-timeout`: up to eight digits and a
-/// unit), but never more than our own. One that can't be read is passed over.
-pub(crate) fn time_allowed(headers: &HeaderMap) -> Duration {
-    let asked = headers.get(GRPC_TIMEOUT).and_then(|value| value.to_str().ok());
-    let asked = asked.and_then(|text| {
-        let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-        let is_number =
-            (1..=8).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-        let number = digits.parse::<u64>().ok().filter(|_| is_number)?;
-        match unit {
-            "H" => Some(Duration::from_secs(number * 3600)),
-            "M" => Some(Duration::from_secs(number * 60)),
-            "S" => Some(Duration::from_secs(number)),
-            "m" => Some(Duration::from_millis(number)),
-            "u" => Some(Duration::from_micros(number)),
-            "n" => Some(Duration::from_nanos(number)),
-            _ => None,
-        }
-    });
-    asked.map_or(tessera_serve::CALL_TIMEOUT, |asked| asked.min(tessera_serve::CALL_TIMEOUT))
 }

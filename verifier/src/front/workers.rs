@@ -2,7 +2,6 @@
 
 use std::{
     io,
-    pin::pin,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -10,47 +9,50 @@ use std::{
     time::Duration,
 };
 
-use hyper::{server::conn::http2, service::service_fn};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper::service::service_fn;
+use tessera_serve::{accept::Gate, connection::Peer, metrics::Tally};
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     runtime::{Builder, Handle},
-    sync::{mpsc, watch},
 };
 
-use super::{Service, call, opening::Opening};
-
-/// A caller that has not said its first word so long after connecting is let go.
-const FIRST_WORD: Duration = Duration::from_secs(10);
+use super::{Service, VERIFY, call};
 
 /// All threads.
 pub(super) struct Workers {
     workers: Vec<Worker>,
-    stop: watch::Sender<()>,
-    /// Closed once nobody holds the other end: every connection does.
-    gone: mpsc::Receiver<()>,
-    seat: mpsc::Sender<()>,
-    service: Arc<Service>,
+    gate: Gate,
 }
 
 struct Worker {
     runtime: Handle,
     connections: Arc<AtomicUsize>,
+    post: Arc<Post>,
     /// Ends the thread when dropped.
     _running: Option<tokio::sync::oneshot::Sender<()>>,
 }
 
+/// What calls are answered with on one thread. Each call holds it for a while, and
+/// counts what it did: no other thread touches those counters.
+pub(super) struct Post {
+    pub(super) service: Arc<Service>,
+    /// Calls of `Verify` that were answered from memory.
+    pub(super) quick: Arc<Tally>,
+}
+
 impl Workers {
     /// With one thread it is the caller's runtime that serves.
-    pub(super) fn start(service: Arc<Service>, threads: usize) -> io::Result<Self> {
-        let workers = if threads <= 1 {
-            vec![Worker::here()]
-        } else {
-            (0..threads).map(Worker::start).collect::<io::Result<_>>()?
+    pub(super) fn start(service: Arc<Service>, gate: Gate, threads: usize) -> io::Result<Self> {
+        let post = || {
+            let quick = service.calls.tally(VERIFY);
+            Arc::new(Post { service: service.clone(), quick })
         };
-        let (seat, gone) = mpsc::channel(1);
-        Ok(Self { workers, stop: watch::Sender::new(()), gone, seat, service })
+        let workers = if threads <= 1 {
+            vec![Worker::here(post())]
+        } else {
+            (0..threads).map(|n| Worker::start(n, post())).collect::<io::Result<_>>()?
+        };
+        Ok(Self { workers, gate })
     }
 
     /// Serves a connection on the thread that has the fewest.
@@ -58,109 +60,61 @@ impl Workers {
         let Some(worker) = self.workers.iter().min_by_key(|w| w.connections.load(Relaxed)) else {
             return;
         };
-        worker.connections.fetch_add(1, Relaxed);
-        let connection = Connection {
-            service: self.service.clone(),
-            stop: self.stop.subscribe(),
-            _seat: self.seat.clone(),
-            _count: Count(worker.connections.clone()),
-        };
+        let Some(connection) = self.gate.admit() else { return };
+        let count = Count::one_more(&worker.connections);
+        let post = worker.post.clone();
         // Off this runtime's reactor, on to the other's.
-        match stream.into_std() {
-            Ok(stream) => drop(worker.runtime.spawn(connection.serve(stream))),
-            Err(error) => tracing::debug!(%error, "a connection was lost"),
-        }
+        let stream = match stream.into_std() {
+            Ok(stream) => stream,
+            Err(error) => return tracing::debug!(%error, "a connection was lost"),
+        };
+        worker.runtime.spawn(async move {
+            let _count = count;
+            let Ok(stream) = TcpStream::from_std(stream) else { return };
+            let calls = |peer: &Peer| {
+                let trusted = post.service.callers.trust(peer);
+                service_fn(move |request| call::answer(post.clone(), trusted, request))
+            };
+            connection.serve(stream, calls).await;
+        });
     }
 
-    /// Asks every connection to finish, and waits until each has.
-    pub(super) async fn end(mut self) {
-        drop(self.seat);
-        self.stop.send_replace(());
-        let _ = self.gone.recv().await;
+    /// Asks every connection to finish, and waits until each has, for at most `deadline`.
+    pub(super) async fn end(self, deadline: Duration) {
+        self.gate.close(deadline).await;
     }
 }
 
 impl Worker {
-    fn here() -> Self {
-        Self { runtime: Handle::current(), connections: Arc::default(), _running: None }
+    fn here(post: Arc<Post>) -> Self {
+        let (runtime, connections) = (Handle::current(), Arc::default());
+        Self { runtime, connections, post, _running: None }
     }
 
-    fn start(number: usize) -> io::Result<Self> {
+    fn start(number: usize, post: Arc<Post>) -> io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (running, ended) = tokio::sync::oneshot::channel::<()>();
         std::thread::Builder::new()
             .name(format!("verify-{number}"))
             .spawn(move || drop(runtime.block_on(ended)))?;
-        Ok(Self { runtime: handle, connections: Arc::default(), _running: Some(running) })
+        let connections = Arc::default();
+        Ok(Self { runtime: handle, connections, post, _running: Some(running) })
     }
 }
 
-/// One place less when dropped.
+/// One fewer when dropped.
 struct Count(Arc<AtomicUsize>);
+
+impl Count {
+    fn one_more(all: &Arc<AtomicUsize>) -> Self {
+        all.fetch_add(1, Relaxed);
+        Self(all.clone())
+    }
+}
 
 impl Drop for Count {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Relaxed);
     }
-}
-
-struct Connection {
-    service: Arc<Service>,
-    stop: watch::Receiver<()>,
-    _seat: mpsc::Sender<()>,
-    _count: Count,
-}
-
-impl Connection {
-    async fn serve(self, stream: std::net::TcpStream) {
-        let opened = async {
-            let stream = TcpStream::from_std(stream)?;
-            // Answers are small: waiting to fill a packet only delays them.
-            stream.set_nodelay(true)?;
-            stream.readable().await?;
-            Ok::<_, io::Error>(stream)
-        };
-        let Ok(Ok(stream)) = tokio::time::timeout(FIRST_WORD, opened).await else { return };
-        match &self.service.tls {
-            None => self.serve_on(stream).await,
-            Some(tls) => match tokio::time::timeout(FIRST_WORD, tls.accept(stream)).await {
-                Ok(Ok(stream)) => self.serve_on(stream).await,
-                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-                Err(_) => tracing::debug!("a TLS handshake took too long"),
-            },
-        }
-    }
-
-    async fn serve_on(&self, stream: impl AsyncRead + AsyncWrite + Unpin + 'static) {
-        let service = self.service.clone();
-        let calls = service_fn(|request| call::answer(service.clone(), request));
-        let stream = TokioIo::new(Opening::new(stream, FIRST_WORD));
-        let mut serving = pin!(limits().serve_connection(stream, calls));
-        let mut stop = self.stop.clone();
-        tokio::select! {
-            ended = &mut serving => return tell(ended),
-            _ = stop.changed() => serving.as_mut().graceful_shutdown(),
-        }
-        tell(serving.as_mut().await);
-    }
-}
-
-fn tell(ended: hyper::Result<()>) {
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
-    }
-}
-
-/// The limits that a hostile client meets.
-fn limits() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .auto_date_header(false)
-        .max_concurrent_streams(tessera_serve::STREAMS_PER_CONNECTION)
-        .max_header_list_size(tessera_serve::HEADER_BYTES)
-        .keep_alive_interval(tessera_serve::KEEPALIVE_INTERVAL)
-        .keep_alive_timeout(tessera_serve::KEEPALIVE_TIMEOUT);
-    builder
 }

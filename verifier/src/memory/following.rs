@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use tessera_serve::metrics::Times;
 use tessera_shared::store::{Changes, Key, REVOCATION_BUCKETS};
 
 use super::view::{ALWAYS, Birth, Stripe, View};
@@ -21,11 +22,13 @@ pub(crate) struct Proof(u64);
 pub(crate) struct Following {
     view: View,
     origin: Instant,
+    /// The age of the view, each time just before it is proven anew.
+    gaps: Times,
 }
 
 impl Following {
     pub(super) fn new() -> Self {
-        Self { view: View::new(STRIPES), origin: Instant::now() }
+        Self { view: View::new(STRIPES), origin: Instant::now(), gaps: Times::default() }
     }
 
     pub(super) fn birth(&self) -> Birth {
@@ -47,6 +50,10 @@ impl Following {
             ALWAYS => Some(Duration::ZERO),
             nanos => Some(Duration::from_nanos(self.now().saturating_sub(nanos))),
         }
+    }
+
+    pub(super) const fn gaps(&self) -> &Times {
+        &self.gaps
     }
 
     fn now(&self) -> u64 {
@@ -91,6 +98,9 @@ impl Changes for Following {
     }
 
     fn proven(&self, instant: Instant) {
+        if let Some(gap) = self.age(self.proof()) {
+            self.gaps.observe(gap);
+        }
         self.view.prove(self.nanos(instant));
     }
 

@@ -103,6 +103,7 @@ impl Memory {
     }
 
     async fn seek(self: &Arc<Self>, asked: &Asked, limit: Duration) -> Result<Found, StoreError> {
+        self.counts.misses(1);
         match self.learn_together(asked, limit).await? {
             Some(found) => Ok(found),
             None => self.learn_alone(asked).await,
@@ -141,6 +142,8 @@ impl Memory {
             let limit = questions.get(place).map_or(Duration::ZERO, |(_, limit)| *limit);
             if let Some(place) = found.get_mut(place) {
                 *place = self.conclude(known, proof, limit).await?;
+                // What is not concluded is found, and counted, below.
+                self.counts.misses(u64::from(place.is_some()));
             }
         }
         // Access tokens, and what must be read alone: those are asked side by side.

@@ -8,11 +8,13 @@
 //! | `facts` | what many tokens share: owners, catalogue, keys, revocations |
 //! | `flights` | look-ups under way: once for all who ask the same, together for who ask at once |
 //! | `learning` | asking the store |
+//! | `counts` | how often memory could answer, for the metrics |
 //!
 //! An answer is given from memory only if, *after* it was worked out, the proof that it
 //! began from is younger than the staleness bound (or than the caller's own). Else, and
 //! whenever nothing is held, the store is read. Errors are never held.
 
+mod counts;
 mod facts;
 mod flights;
 mod following;
@@ -43,6 +45,7 @@ use tessera_shared::{
 
 pub(crate) use self::known::{Digest, Granted, Known};
 use self::{
+    counts::Counts,
     facts::Facts,
     flights::Flights,
     following::{Following, Proof},
@@ -75,6 +78,7 @@ pub(crate) struct Memory {
     flights: Flights,
     /// Of questions that ask for the store as it is now.
     strong_flights: Flights,
+    pub(crate) counts: Counts,
 }
 
 /// What was found, whatever was asked.
@@ -140,6 +144,7 @@ impl Memory {
             grants: Cache::new(GRANTS),
             flights: Flights::default(),
             strong_flights: Flights::default(),
+            counts: Counts::default(),
         });
         let follower: Arc<dyn Changes> = memory.following.clone();
         memory.store.follow(follower, bound / LOOKS_PER_BOUND);
@@ -163,7 +168,9 @@ impl Memory {
     fn recall(&self, digest: &Digest, now: Timestamp, limit: Duration) -> Option<Found> {
         let look = self.look(now);
         let (known, refusal) = look.at(digest)?;
-        Some(Found { known: Some(known), refusal, as_of: look.as_of(limit)? })
+        let found = Found { known: Some(known), refusal, as_of: look.as_of(limit)? };
+        self.counts.hits(1);
+        Some(found)
     }
 
     /// Whether nothing that it rests on was told to have changed.

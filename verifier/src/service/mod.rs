@@ -19,6 +19,7 @@ use tessera_proto::v1::{
 use tessera_shared::{
     clock::Clock,
     examine::{self, Reason},
+    role::ScopeSet,
     store::StoreError,
     usage::UsageNotes,
 };
@@ -31,7 +32,10 @@ use self::{
     failure::{Failure, Violation, Violations},
     question::Asked,
 };
-use crate::memory::{Found, Granted, Memory};
+use crate::{
+    memory::{Found, Granted, Memory},
+    metrics::Verdicts,
+};
 
 /// Questions in one batch.
 const LARGEST_BATCH: usize = 1_000;
@@ -54,6 +58,7 @@ pub(crate) struct Api {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) require_audience: bool,
     pub(crate) usage: Arc<UsageNotes>,
+    pub(crate) verdicts: Verdicts,
 }
 
 /// A question, with every limit checked.
@@ -124,6 +129,24 @@ impl Api {
         Ok(answer::batch_message(answers.collect()))
     }
 
+    /// So many tokens were granted by [`Self::quick_answer`] or [`Self::quick_batch`]. Apart
+    /// from them, since the hot path counts in a place of its own.
+    pub(crate) fn count_from_memory(&self, tokens: u64) {
+        self.memory.counts.hits(tokens);
+        self.verdicts.granted(tokens);
+    }
+
+    /// The scopes of a token that proves its caller; `None`: it is not good, or only in
+    /// networks, of which nothing is known here.
+    ///
+    /// # Errors
+    /// When that can't be answered.
+    pub(crate) async fn scopes_of(&self, token: &str) -> Result<Option<ScopeSet>, Status> {
+        let found = self.memory.find(token, Duration::MAX).await.map_err(Failure::from)?;
+        let terms = found.verdict(self.clock.now()).ok().map(|granted| granted.terms());
+        Ok(terms.filter(|terms| terms.networks.is_none()).map(|terms| terms.scopes.clone()))
+    }
+
     /// Who the token of the question speaks for, or why it is refused; for those who ask
     /// within this process. To be granted is a use.
     ///
@@ -161,6 +184,15 @@ impl Api {
 
     /// What follows from what was found, and notes it.
     fn judge<'a>(&self, question: &Question, found: &'a Found) -> Result<&'a Granted, Reason> {
+        let verdict = self.weigh(question, found);
+        match &verdict {
+            Ok(_) => self.verdicts.granted(1),
+            Err(reason) => self.verdicts.denied(*reason),
+        }
+        verdict
+    }
+
+    fn weigh<'a>(&self, question: &Question, found: &'a Found) -> Result<&'a Granted, Reason> {
         let now = self.clock.now();
         let granted =
             found.verdict(now).inspect_err(|reason| self.usage.note_refusal(*reason, now))?;

@@ -144,6 +144,7 @@ impl Api {
         let granted: Result<Vec<_>, _> = known.iter().map(|known| known.at(look.now())).collect();
         let answers = granted.ok()?.into_iter().map(|granted| Answer::Granted(granted, as_of));
         known.iter().for_each(|known| known.note_use(&self.usage, look.now()));
+        self.count_from_memory(known.len() as u64);
         Some(batch_message(answers.collect()))
     }
 

@@ -17,7 +17,7 @@ use tokio::{
 const PREFACE: usize = 24;
 
 /// A stream that fails if its peer has not said the preface within a limit.
-pub(super) struct Opening<S> {
+pub(crate) struct Opening<S> {
     stream: S,
     missing: usize,
     /// `None` once nothing is missing.
@@ -26,7 +26,7 @@ pub(super) struct Opening<S> {
 
 impl<S> Opening<S> {
     /// The time runs from now on.
-    pub(super) fn new(stream: S, limit: Duration) -> Self {
+    pub(crate) fn new(stream: S, limit: Duration) -> Self {
         Self { stream, missing: PREFACE, limit: Some(Box::pin(tokio::time::sleep(limit))) }
     }
 }

@@ -1,0 +1,127 @@
+//! One connection of HTTP/2, with the limits that a hostile client meets.
+
+use std::{error::Error, pin::pin, time::Duration};
+
+use http_body::Body;
+use hyper::{
+    body::Incoming, rt::bounds::Http2ServerConnExec, server::conn::http2, service::HttpService,
+};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+};
+use tokio_rustls::{TlsAcceptor, rustls::pki_types::CertificateDer};
+
+use crate::{
+    CALL_TIMEOUT, HEADER_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAMS_PER_CONNECTION,
+    accept::Pass, opening::Opening,
+};
+
+/// A caller that has not said its first word so long after connecting is let go, and one
+/// that has not shaken hands by then.
+const FIRST_WORD: Duration = Duration::from_secs(10);
+
+/// A connection that has been let in.
+pub struct Connection {
+    /// That it has been.
+    pub pass: Pass,
+    /// What it shakes hands with.
+    pub tls: Option<TlsAcceptor>,
+    /// After how long its caller is asked to make a new one.
+    pub max_age: Option<Duration>,
+}
+
+/// Who is at the other end, as far as the handshake tells.
+#[derive(Clone, Debug, Default)]
+pub struct Peer {
+    /// The certificate that it showed, found to be of our authorities.
+    pub certificate: Option<CertificateDer<'static>>,
+}
+
+impl Connection {
+    /// Serves the caller at the other end of `stream` with what `calls` makes for it, until
+    /// it leaves, or until the gate closes or its time is over and its calls are answered.
+    pub async fn serve<S, B>(self, stream: TcpStream, calls: impl FnOnce(&Peer) -> S)
+    where
+        S: HttpService<Incoming, ResBody = B>,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Body + 'static,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+        TokioExecutor: Http2ServerConnExec<S::Future, B>,
+    {
+        let Self { pass, tls, max_age } = self;
+        let opened = async {
+            // Answers are small: waiting to fill a packet only delays them.
+            stream.set_nodelay(true)?;
+            stream.readable().await
+        };
+        let Ok(Ok(())) = tokio::time::timeout(FIRST_WORD, opened).await else { return };
+        match tls {
+            None => serve_on(pass, max_age, stream, calls(&Peer::default())).await,
+            Some(tls) => match tokio::time::timeout(FIRST_WORD, tls.accept(stream)).await {
+                Ok(Ok(stream)) => {
+                    let certificates = stream.get_ref().1.peer_certificates();
+                    let certificate = certificates.and_then(<[_]>::first).cloned();
+                    let calls = calls(&Peer { certificate: certificate.map(|it| it.into_owned()) });
+                    serve_on(pass, max_age, stream, calls).await;
+                }
+                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                Err(_) => tracing::debug!("a TLS handshake took too long"),
+            },
+        }
+    }
+}
+
+async fn serve_on<S, B>(
+    mut pass: Pass,
+    max_age: Option<Duration>,
+    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    calls: S,
+) where
+    S: HttpService<Incoming, ResBody = B>,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
+    TokioExecutor: Http2ServerConnExec<S::Future, B>,
+{
+    let mut serving =
+        pin!(limits().serve_connection(TokioIo::new(Opening::new(stream, FIRST_WORD)), calls));
+    tokio::select! {
+        ended = &mut serving => return tell(ended),
+        () = pass.asked_to_stop() => {}
+        () = at_the_age(max_age) => {
+            serving.as_mut().graceful_shutdown();
+            // A stream without an end, such as a health watch, does not keep it for ever.
+            let ended = tokio::time::timeout(CALL_TIMEOUT, &mut serving);
+            return ended.await.map_or((), tell);
+        }
+    }
+    serving.as_mut().graceful_shutdown();
+    tell(serving.as_mut().await);
+}
+
+async fn at_the_age(age: Option<Duration>) {
+    match age {
+        Some(age) => tokio::time::sleep(age).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn tell(ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+fn limits() -> http2::Builder<TokioExecutor> {
+    let mut builder = http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .auto_date_header(false)
+        .max_concurrent_streams(STREAMS_PER_CONNECTION)
+        .max_header_list_size(HEADER_BYTES)
+        .keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_timeout(KEEPALIVE_TIMEOUT);
+    builder
+}

@@ -1,0 +1,77 @@
+"""A client as gRPC means one to be: round robin over the replicas, retries of
+UNAVAILABLE. It calls until the file STOP is there, and says what it lost.
+When it begins to call it makes the file STOP.ready.
+Usage: rolling.py VERIFIERS ISSUERS STOP, each list with commas between; the
+access token and the permanent token come on standard input, a line each.
+"""
+
+import json
+import os
+import sys
+import threading
+
+import grpc
+
+from reflection import Service
+
+CONFIG = {
+    "loadBalancingConfig": [{"round_robin": {}}],
+    "methodConfig": [
+        {
+            "name": [{}],
+            "waitForReady": False,
+            "retryPolicy": {
+                "maxAttempts": 5,
+                "initialBackoff": "0.1s",
+                "maxBackoff": "1s",
+                "backoffMultiplier": 2,
+                "retryableStatusCodes": ["UNAVAILABLE"],
+            },
+        }
+    ],
+}
+OPTIONS = [
+    ("grpc.service_config", json.dumps(CONFIG)),
+    ("grpc.enable_retries", 1),
+    # A list of addresses is no name that HTTP/2 could carry.
+    ("grpc.default_authority", "tessera.test"),
+    # A replica that comes back is found soon.
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 500),
+]
+
+
+def keep_calling(call, stop, counts, lost):
+    while not os.path.exists(stop):
+        try:
+            call()
+            counts.append(1)
+        except grpc.RpcError as error:
+            lost.append(f"{error.code()}: {error.details()}")
+
+
+def main(verifiers, issuers, stop):
+    access, permanent = sys.stdin.read().split()
+    verifier = Service(f"ipv4:{verifiers}", "tessera.v1.VerifierService", OPTIONS)
+    issuer = Service(f"ipv4:{issuers}", "tessera.v1.IssuerService", OPTIONS)
+    # What is learned by reflection is learned once, before anything restarts.
+    open(stop + ".ready", "w").close()
+    counts, lost = [], []
+    calls = [
+        lambda: verifier.Verify(token=permanent),
+        lambda: verifier.Verify(token=access, max_staleness={"seconds": 0}),
+        lambda: issuer.WhoAmI(f"Bearer {access}"),
+        lambda: issuer.ExchangeToken(f"APIKey {permanent}"),
+    ]
+    threads = [
+        threading.Thread(target=keep_calling, args=(call, stop, counts, lost)) for call in calls
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    print(f"{len(counts)} calls, {len(lost)} lost", *sorted(set(lost)), sep="\n")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,108 @@
+//! Who may ask: anyone, or those on a list. A certificate is looked at once for each
+//! connection, a token for each call.
+
+use std::sync::Arc;
+
+use hyper::HeaderMap;
+use tessera_proto::v1::ErrorReason;
+use tessera_serve::connection::Peer;
+use tessera_shared::config::{CallerList, VerifyCallers};
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, StatusExt as _};
+use webpki::EndEntityCert;
+
+use crate::service::Api;
+
+/// Who may ask.
+#[derive(Clone, Debug)]
+pub(crate) struct Callers(Arc<VerifyCallers>);
+
+impl Callers {
+    pub(crate) fn new(callers: VerifyCallers) -> Self {
+        Self(Arc::new(callers))
+    }
+
+    /// Whether this peer may ask whatever its calls carry.
+    pub(crate) fn trust(&self, peer: &Peer) -> bool {
+        match &*self.0 {
+            VerifyCallers::Anyone => true,
+            VerifyCallers::These(list) => peer.certificate.as_ref().is_some_and(|certificate| {
+                EndEntityCert::try_from(certificate).is_ok_and(|named| is_on(list, &named))
+            }),
+        }
+    }
+
+    /// Looks at the token of a caller that is not trusted for its certificate.
+    ///
+    /// # Errors
+    /// Why the caller may not ask, or that nobody can say now.
+    pub(crate) async fn check(&self, api: &Api, headers: &HeaderMap) -> Result<(), Status> {
+        let VerifyCallers::These(list) = &*self.0 else { return Ok(()) };
+        if list.scopes.is_empty() {
+            return Err(refusal(Refusal::Certificate));
+        }
+        let token = token_of(headers)?;
+        let scopes = api.scopes_of(token).await?;
+        let scopes = scopes.ok_or_else(|| refusal(Refusal::Invalid))?;
+        let held = list.scopes.iter().any(|scope| scopes.contains(scope));
+        if held { Ok(()) } else { Err(refusal(Refusal::Scope)) }
+    }
+}
+
+/// The token in `authorization`: `Bearer` or `APIKey`, in any letter case (RFC 9110, section 11.1).
+fn token_of(headers: &HeaderMap) -> Result<&str, Status> {
+    let mut values = headers.get_all("authorization").iter();
+    let value = values.next().ok_or_else(|| refusal(Refusal::Missing))?;
+    let invalid = || refusal(Refusal::Invalid);
+    if values.next().is_some() {
+        return Err(invalid());
+    }
+    let value = value.to_str().map_err(|_| invalid())?;
+    let (scheme, token) = value.trim().split_once(' ').ok_or_else(invalid)?;
+    let known = ["bearer", "apikey"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    if known { Ok(token.trim()) } else { Err(invalid()) }
+}
+
+fn is_on(list: &CallerList, named: &EndEntityCert<'_>) -> bool {
+    let is_uri = |uri: &str| {
+        let has_prefix = |prefix: &String| uri.starts_with(prefix.as_str());
+        list.uris.iter().any(|one| one == uri) || list.uri_prefixes.iter().any(has_prefix)
+    };
+    let is_dns = |name: &str| list.dns_names.iter().any(|one| one.eq_ignore_ascii_case(name));
+    named.valid_uri_names().any(is_uri) || named.valid_dns_names().any(is_dns)
+}
+
+/// Why a caller may not ask.
+#[derive(Clone, Copy)]
+enum Refusal {
+    Missing,
+    Invalid,
+    Scope,
+    Certificate,
+}
+
+fn refusal(why: Refusal) -> Status {
+    let (code, reason, message) = match why {
+        Refusal::Missing => (
+            Code::Unauthenticated,
+            ErrorReason::CredentialsMissing,
+            "this verifier asks who calls: authorization: Bearer or APIKey",
+        ),
+        Refusal::Invalid => {
+            (Code::Unauthenticated, ErrorReason::CredentialsInvalid, "the credentials are not good")
+        }
+        Refusal::Scope => (
+            Code::PermissionDenied,
+            ErrorReason::NotPermitted,
+            "the caller's token has none of the scopes of --verify-callers",
+        ),
+        Refusal::Certificate => (
+            Code::PermissionDenied,
+            ErrorReason::NotPermitted,
+            "the caller's certificate is not on the list of --verify-callers",
+        ),
+    };
+    let reason = reason.as_str_name().trim_start_matches("ERROR_REASON_");
+    let details = ErrorDetails::with_error_info(reason, "tessera.v1", []);
+    Status::with_error_details(code, message, details)
+}
