@@ -12,6 +12,7 @@ use axum::{
 };
 use tessera_serve::well_known;
 use tessera_shared::{
+    config::VerifyCallers,
     keys::KeySet,
     store::{Key, StoreError, StoreReader},
 };
@@ -23,17 +24,23 @@ use crate::{forward, guard::Guard, introspect, watched::WatchedStore};
 pub(crate) struct Face {
     pub(crate) store: Arc<WatchedStore>,
     pub(crate) guard: Guard,
+    /// Who may ask.
+    pub(crate) callers: VerifyCallers,
     /// What a caller of `/introspect` must hold.
     pub(crate) introspection_scope: Arc<str>,
 }
 
 pub(crate) fn app(face: Face) -> Router {
     let introspection_limit = DefaultBodyLimit::max(introspect::LARGEST_FORM);
-    Router::new()
+    let app = Router::new()
         .route("/.well-known/jwks.json", get(jwks))
-        .route("/verify", any(forward::verify))
-        .route("/introspect", post(introspect::introspect).layer(introspection_limit))
-        .with_state(face)
+        .route("/introspect", post(introspect::introspect).layer(introspection_limit));
+    // A proxy proves nothing of itself here: the token that it passes on is its client's.
+    let app = match face.callers {
+        VerifyCallers::Anyone => app.route("/verify", any(forward::verify)),
+        VerifyCallers::These(_) => app,
+    };
+    app.with_state(face)
 }
 
 /// The JWK set. One that can't be read is an outage: an empty one would tell its

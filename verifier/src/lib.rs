@@ -142,6 +142,7 @@ async fn serve(
     let face = Face {
         store: store.clone(),
         guard,
+        callers: config.verify_callers.clone(),
         introspection_scope: config.introspection_scope.as_str().into(),
     };
     let app =

@@ -64,8 +64,12 @@ async fn readiness_waits_for_the_store_and_then_outlives_an_outage() {
     assert!(running.get("/healthz").await.starts_with("HTTP/1.1 200"));
     assert!(running.get("/readyz").await.starts_with("HTTP/1.1 503"));
     running.store.mend();
-    running.get("/.well-known/jwks.json").await;
-    assert!(running.get("/readyz").await.starts_with("HTTP/1.1 200"));
+    let ready = async {
+        while !running.get("/readyz").await.starts_with("HTTP/1.1 200") {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(SOON, ready).await.unwrap();
     running.store.cut();
     running.get("/.well-known/jwks.json").await;
     assert!(running.get("/readyz").await.starts_with("HTTP/1.1 200"));
@@ -179,5 +183,14 @@ async fn two_verifiers_live_in_one_process() {
         let mut client = VerifierServiceClient::new(running.channel.clone());
         let answer = client.verify(asking(&token)).await.unwrap().into_inner();
         assert_eq!(matches!(answer.verdict, Some(Verdict::Principal(_))), granted);
+    }
+}
+
+#[tokio::test]
+async fn a_verifier_for_some_callers_answers_no_proxy_that_can_not_prove_itself() {
+    for (flags, status) in [(&[][..], "401"), (&["--verify-callers", "scope:a:b"][..], "404")] {
+        let running = Running::start(flags).await;
+        let answer = running.get("/verify").await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{answer}");
     }
 }
