@@ -12,6 +12,7 @@ pub mod cli;
 pub mod client;
 pub mod gateway;
 pub mod guarded;
+pub mod hostile;
 pub mod http;
 pub mod port;
 pub mod process;
