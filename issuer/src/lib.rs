@@ -59,13 +59,16 @@ use tessera_shared::{
     store::StoreWriter,
     usage::{UsageNotes, report_during},
 };
-use tokio::{sync::watch, time::MissedTickBehavior};
+use tokio::{
+    sync::{oneshot, watch},
+    time::MissedTickBehavior,
+};
 use tonic::{server::NamedService, service::Routes};
 use tonic_health::server::HealthReporter;
 
 pub use crate::bootstrap::FirstAdministrator;
 use crate::{
-    bootstrap::FirstStart,
+    bootstrap::{FirstStart, StartFailure},
     core::{Core, Policy},
     keys::{KeyRules, Keys},
     service::{admin::AdminApi, issuer::IssuerApi},
@@ -139,30 +142,36 @@ pub async fn run(
     let routes = tessera_serve::with_reflection(routes, &[])?;
     let router = tessera_serve::server(config.tls.as_ref())?.add_routes(routes);
     let beats = tokio::spawn(beat(core.store.clone(), config.staleness_bound / BEATS_PER_BOUND));
-    let background = tokio::spawn(prepare(core.clone(), first, ready, health.clone()));
+    let (refuse, refused) = oneshot::channel();
+    let background = tokio::spawn(prepare(core.clone(), first, ready, refuse, health.clone()));
     let gathering = tokio::spawn(usage::keep_gathering(core.clone(), config.usage_interval));
     let (stop, stopped) = watch::channel(());
     let until = |mut stopped: watch::Receiver<()>| async move {
         let _ = stopped.changed().await;
     };
     let end = async {
-        shutdown.await;
+        let refusal = tokio::select! {
+            () = shutdown => None,
+            Ok(refusal) = refused => Some(refusal),
+        };
         background.abort();
         beats.abort();
         gathering.abort();
         tessera_serve::end_health(&mut health, &SERVICES).await;
         let _ = stop.send(());
+        refusal
     };
     let grpc =
         tessera_serve::grpc(router, listeners.grpc, until(stopped.clone()), config.drain_timeout);
-    let app = http::app(core.clone(), &config.issuer_url);
+    let app = http::app(core.clone(), &config.issuer_url.url);
     let http = tessera_serve::http(app, listeners.http, config.tls.as_ref(), until(stopped));
     let serving = async { tokio::join!(end, grpc, http) };
     let interval = config.usage_interval;
-    let (_, served, answered) =
+    let (refusal, served, answered) =
         report_during(Box::pin(serving), &core.usage, &*core.store, interval).await;
     served?;
-    Ok(answered?)
+    answered?;
+    refusal.map_or(Ok(()), Err)
 }
 
 /// Shows the verifiers over and over that the store takes writes: what they hold is
@@ -178,17 +187,22 @@ async fn beat(store: Arc<dyn StoreWriter>, interval: Duration) {
     }
 }
 
-/// The first start, tried until it succeeds; then the sweep, for ever.
+/// The first start, tried until it succeeds, or is refused for good; then the sweep, for ever.
 async fn prepare(
     core: Arc<Core>,
     first: FirstStart,
     ready: impl FnOnce(Option<FirstAdministrator>) + Send,
+    refuse: oneshot::Sender<IssuerError>,
     health: HealthReporter,
 ) {
     let made = loop {
         match core.bootstrap(&first).await {
             Ok(made) => break made,
-            Err(error) => {
+            Err(StartFailure::OtherIssuer { held }) => {
+                let _ = refuse.send(other_issuer(&held, &first.issuer_url.url));
+                return;
+            }
+            Err(StartFailure::Passing(error)) => {
                 tracing::warn!(%error, cause = ?std::error::Error::source(&error), "not ready yet; trying again");
                 tokio::time::sleep(RETRY).await;
             }
@@ -198,6 +212,16 @@ async fn prepare(
     report(&health, true).await;
     tracing::info!("the issuer is ready");
     tokio::join!(sweep(&core), tend(&core));
+}
+
+fn other_issuer(held: &str, given: &str) -> IssuerError {
+    IssuerError::Setting {
+        setting: "--issuer-url",
+        what: format!(
+            "the access tokens of this store are issued in the name of {held}, not of {given}; give \
+             every issuer the same, or add --former-issuer-url {held} to replace it, which denies them"
+        ),
+    }
 }
 
 async fn sweep(core: &Core) {

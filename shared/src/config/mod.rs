@@ -26,6 +26,7 @@ mod error;
 mod exit;
 mod file;
 mod issuer;
+mod issuer_url;
 mod key_encryption;
 mod secret;
 mod setting;
@@ -40,6 +41,7 @@ pub use self::{
     error::{ConfigError, Origin},
     exit::{Exit, USAGE},
     issuer::IssuerConfig,
+    issuer_url::IssuerUrl,
     key_encryption::KeyEncryptionKeySource,
     secret::Secret,
     setting::{Kind, Section, Setting},
