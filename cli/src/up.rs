@@ -52,9 +52,10 @@ async fn serve(config: UpConfig) -> Result<(), Ended> {
     let verifier_listeners = bound.map_err(|error| failed(&error))?;
 
     let (stop, stopped) = watch::channel(false);
+    let asked = stop.clone();
     tokio::spawn(async move {
         asked_to_stop().await;
-        let _ = stop.send(true);
+        let _ = asked.send(true);
     });
     let until = |mut stopped: watch::Receiver<bool>| async move {
         let _ = stopped.wait_for(|stop| *stop).await;
@@ -64,9 +65,15 @@ async fn serve(config: UpConfig) -> Result<(), Ended> {
         first.iter().for_each(FirstAdministrator::show);
         drop(announce.send(first));
     };
-    let issuing =
-        tessera_issuer::run(issuer, store, issuer_listeners, ready, until(stopped.clone()));
-    let verifying = tessera_verifier::run(verifier, reader, verifier_listeners, until(stopped));
+    let issuing = async {
+        let until = until(stopped.clone());
+        let issued = tessera_issuer::run(issuer, store, issuer_listeners, ready, until).await;
+        // An issuer that can't go on takes the verifier with it.
+        let _ = stop.send(true);
+        issued
+    };
+    let verifying =
+        tessera_verifier::run(verifier, reader, verifier_listeners, until(stopped.clone()));
     let (issued, verified, ()) =
         Box::pin(async { tokio::join!(issuing, verifying, greet(&config, announced)) }).await;
     issued.map_err(|error| (error.exit_code(), error.to_string()))?;

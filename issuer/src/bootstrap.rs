@@ -5,6 +5,7 @@
 mod tests;
 
 use tessera_shared::{
+    config::IssuerUrl,
     id::{AccountId, UserId},
     keys::PrivateKey,
     opaque,
@@ -17,12 +18,26 @@ use crate::{core::Core, failure::Failure};
 
 /// What the first start needs to know.
 pub(crate) struct FirstStart {
-    pub(crate) issuer_url: String,
+    pub(crate) issuer_url: IssuerUrl,
     /// A signing key that the operator brings.
     pub(crate) import: Option<PrivateKey>,
     pub(crate) admin_username: String,
     /// `None`: one is made, and answered.
     pub(crate) admin_password: Option<Zeroizing<String>>,
+}
+
+/// Why a start did not come to its end.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StartFailure {
+    /// The next try may succeed.
+    #[error(transparent)]
+    Passing(#[from] Failure),
+    /// The tokens of this installation are issued in another name than the given one.
+    #[error("the issuer URL of this store is {held}")]
+    OtherIssuer {
+        /// The name in the store.
+        held: String,
+    },
 }
 
 /// The first administrator, made just now.
@@ -61,15 +76,15 @@ impl Core {
     pub(crate) async fn bootstrap(
         &self,
         first: &FirstStart,
-    ) -> Result<Option<FirstAdministrator>, Failure> {
-        self.publish_roles().await?;
+    ) -> Result<Option<FirstAdministrator>, StartFailure> {
         self.prepare_key_set(&first.issuer_url).await?;
+        self.publish_roles().await?;
         if let Some(key) = &first.import {
             self.import_signing_key(key).await?;
         }
         self.tend_keys().await?;
         self.make_first_account().await?;
-        self.make_first_administrator(first).await
+        Ok(self.make_first_administrator(first).await?)
     }
 
     async fn publish_roles(&self) -> Result<(), Failure> {

@@ -43,7 +43,11 @@ mod tests;
 #[cfg(test)]
 mod usage_tests;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
 
 use ring::rand::{SecureRandom, SystemRandom};
 use tessera_proto::v1::{
@@ -68,12 +72,15 @@ use tessera_shared::{
     store::StoreWriter,
     usage::{UsageNotes, report_during},
 };
-use tokio::{sync::watch, time::MissedTickBehavior};
+use tokio::{
+    sync::{oneshot, watch},
+    time::MissedTickBehavior,
+};
 use tonic::{server::NamedService, service::Routes};
 
 pub use crate::bootstrap::FirstAdministrator;
 use crate::{
-    bootstrap::FirstStart,
+    bootstrap::{FirstStart, StartFailure},
     core::{Core, Policy},
     keys::{KeyRules, Keys},
     metrics::Logins,
@@ -156,12 +163,13 @@ pub async fn run(
     let service = Counted::new(Shed::new(Timed(routes), room), calls.clone());
     let metrics = metrics::all(core.clone(), calls, store_times, rooms, tls.clone());
     let gate = Gate::new(tls.clone(), connections, operation.max_connection_age);
-    let app = http::app(core.clone(), &config.issuer_url)
+    let app = http::app(core.clone(), &config.issuer_url.url)
         .merge(health.pages())
         .merge(tessera_serve::metrics::route(metrics.clone()));
 
     let beats = tokio::spawn(beat(core.store.clone(), config.staleness_bound / BEATS_PER_BOUND));
-    let background = tokio::spawn(prepare(core.clone(), first, ready, health.clone()));
+    let (refuse, refused) = oneshot::channel();
+    let background = tokio::spawn(prepare(core.clone(), first, ready, refuse, health.clone()));
     let gathering = tokio::spawn(usage::keep_gathering(core.clone(), config.usage_interval));
     // HTTP answers until the calls under way have ended, so that a probe sees the drain.
     let (drained, _) = watch::channel(());
@@ -173,8 +181,18 @@ pub async fn run(
     };
     let http = tessera_serve::http(app, listeners.http, tls.clone(), until_drained());
     let probes = tessera_serve::health(listeners.health, &health, metrics, until_drained());
+    let refusal = OnceLock::new();
+    let end = async {
+        let why = tokio::select! {
+            () = shutdown => None,
+            Ok(why) = refused => Some(why),
+        };
+        // Nobody was sent here yet who could need the delay.
+        let delay = if why.is_some() { Duration::ZERO } else { operation.drain_delay };
+        health.clone().drain(std::future::ready(()), delay).await;
+        why.map(|why| refusal.set(why));
+    };
     let grpc = async {
-        let end = health.clone().drain(shutdown, operation.drain_delay);
         tessera_serve::grpc(service, listeners.grpc, gate, end, operation.drain_timeout).await;
         // Until here: calls under way sign, and verifiers live on the heartbeat.
         background.abort();
@@ -186,7 +204,8 @@ pub async fn run(
     let serving = async { tokio::try_join!(grpc, http, probes).map(drop) };
     let serving = fresh_during(tls.as_deref(), serving);
     let interval = config.usage_interval;
-    Ok(report_during(Box::pin(serving), &core.usage, &*core.store, interval).await?)
+    report_during(Box::pin(serving), &core.usage, &*core.store, interval).await?;
+    refusal.into_inner().map_or(Ok(()), Err)
 }
 
 /// Shows the verifiers over and over that the store takes writes: what they hold is
@@ -202,17 +221,22 @@ async fn beat(store: Arc<dyn StoreWriter>, interval: Duration) {
     }
 }
 
-/// The first start, tried until it succeeds; then the sweep, for ever.
+/// The first start, tried until it succeeds, or is refused for good; then the sweep, for ever.
 async fn prepare(
     core: Arc<Core>,
     first: FirstStart,
     ready: impl FnOnce(Option<FirstAdministrator>) + Send,
+    refuse: oneshot::Sender<IssuerError>,
     health: Health,
 ) {
     let made = loop {
         match core.bootstrap(&first).await {
             Ok(made) => break made,
-            Err(error) => {
+            Err(StartFailure::OtherIssuer { held }) => {
+                let _ = refuse.send(other_issuer(&held, &first.issuer_url.url));
+                return;
+            }
+            Err(StartFailure::Passing(error)) => {
                 tracing::warn!(%error, cause = ?std::error::Error::source(&error), "not ready yet; trying again");
                 tokio::time::sleep(RETRY).await;
             }
@@ -222,6 +246,16 @@ async fn prepare(
     health.ready().await;
     tracing::info!("the issuer is ready");
     tokio::join!(sweep(&core), tend(&core));
+}
+
+fn other_issuer(held: &str, given: &str) -> IssuerError {
+    IssuerError::Setting {
+        setting: "--issuer-url",
+        what: format!(
+            "the access tokens of this store are issued in the name of {held}, not of {given}; give \
+             every issuer the same, or add --former-issuer-url {held} to replace it, which denies them"
+        ),
+    }
 }
 
 async fn sweep(core: &Core) {

@@ -13,6 +13,7 @@ use async_trait::async_trait;
 use ring::rand::SystemRandom;
 use tessera_shared::{
     clock::{ManualClock, Timestamp},
+    config::IssuerUrl,
     examine::{Examiner, Question, Reason, Verdict},
     id::{AccountId, TokenId},
     keys::{Algorithm, EncryptionKeys},
@@ -262,7 +263,11 @@ pub(crate) fn key_rules() -> KeyRules {
 /// What a first start asks for; without a password one is made.
 pub(crate) fn first_start(password: Option<&str>) -> FirstStart {
     FirstStart {
-        issuer_url: "https://issuer.example".to_owned(),
+        issuer_url: IssuerUrl {
+            url: "https://issuer.example".to_owned(),
+            is_given: true,
+            former: None,
+        },
         import: None,
         admin_username: "admin".to_owned(),
         admin_password: password.map(|password| Zeroizing::new(password.to_owned())),

@@ -10,8 +10,10 @@
 pub mod ask;
 pub mod cli;
 pub mod client;
+pub mod gate;
 pub mod gateway;
 pub mod guarded;
+pub mod hostile;
 pub mod http;
 pub mod metrics;
 pub mod port;

@@ -92,7 +92,8 @@ async fn the_access_token_of_another_issuer_is_denied(backend: Backend) {
     let token = system.admin_session().await.access_token;
     system.verdict(ask(&token)).await.expect("good");
     system.end().await;
-    system.set_issuer_flags(&["--issuer-url", "https://after.example"]);
+    let (after, former) = ("https://after.example", "https://before.example");
+    system.set_issuer_flags(&["--issuer-url", after, "--former-issuer-url", former]);
     system.begin().await;
     assert_eq!(system.verdict(ask(&token)).await, Err(DenialReason::WrongIssuer));
     let token = system.admin_session().await.access_token;

@@ -1,6 +1,7 @@
 //! The first administrator is told a password that is good, however the start went.
 
 use crate::{
+    bootstrap::StartFailure,
     failure::Failure,
     testing::{Issuer, PASSWORD, first_start},
 };
@@ -33,7 +34,7 @@ async fn of_many_first_starts_one_is_told_the_password_and_it_is_good() {
         starts.spawn(async move {
             loop {
                 match core.bootstrap(&first_start(None)).await {
-                    Err(Failure::Conflict) => {}
+                    Err(StartFailure::Passing(Failure::Conflict)) => {}
                     ended => return ended.unwrap(),
                 }
             }

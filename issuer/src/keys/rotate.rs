@@ -2,12 +2,16 @@
 //! one asks for, and those that an operator brings.
 
 use tessera_shared::{
+    config::IssuerUrl,
     keys::{Algorithm, KeyEntry, KeySet, KeyState, PrivateKey},
     store::{Key, StoreError, Swap},
 };
 
 use super::tend::ATTEMPTS;
-use crate::{admin::require_administers_all, caller::Caller, core::Core, failure::Failure};
+use crate::{
+    admin::require_administers_all, bootstrap::StartFailure, caller::Caller, core::Core,
+    failure::Failure,
+};
 
 impl Core {
     /// Publishes a new key, which signs after the publication delay. Where one of this
@@ -105,17 +109,15 @@ impl Core {
     /// Makes the key set where there is none, with a first key that signs at once; and
     /// sees to the name of the issuer in it. Of several issuers that make a set at
     /// once, the first to write it wins and the others take its.
-    pub(crate) async fn prepare_key_set(&self, issuer: &str) -> Result<(), Failure> {
-        let Some((set, bytes)) = self.key_set().await? else {
-            return self.make_first_key(issuer).await;
-        };
-        if set.issuer != issuer {
-            tracing::warn!(from = %set.issuer, to = issuer, "the issuer's URL changed; access tokens in its old name are denied");
-            let next = KeySet { issuer: issuer.to_owned(), ..set.clone() };
-            if !self.replace_key_set(&set, &bytes, &next).await? {
-                return Err(StoreError::Contended.into());
+    pub(crate) async fn prepare_key_set(&self, issuer: &IssuerUrl) -> Result<(), StartFailure> {
+        let (set, bytes) = match self.key_set().await? {
+            Some(found) => found,
+            None => {
+                self.make_first_key(&issuer.url).await?;
+                self.key_set().await?.ok_or(Failure::NotReady)?
             }
-        }
+        };
+        self.agree_on_issuer(issuer, &set, &bytes).await?;
         for entry in &set.keys {
             match entry.state {
                 KeyState::Signing => drop(self.keep_private_key(entry.public.kid()).await?),
@@ -127,6 +129,32 @@ impl Core {
         if let Some(signing) = set.signing().filter(|it| it.public.algorithm() != configured) {
             tracing::warn!(signs = %signing.public.algorithm(), %configured,
                 "the signing key is of another algorithm than configured; rotate it to change");
+        }
+        Ok(())
+    }
+
+    /// The name in the store stands, since every issuer signs in it and every access token
+    /// bears it, unless somebody says to replace just that one.
+    async fn agree_on_issuer(
+        &self,
+        issuer: &IssuerUrl,
+        set: &KeySet,
+        bytes: &[u8],
+    ) -> Result<(), StartFailure> {
+        if set.issuer == issuer.url {
+            return Ok(());
+        }
+        if !issuer.is_given {
+            tracing::info!(issuer = %set.issuer, "the issuer's URL is the one in the store");
+            return Ok(());
+        }
+        if issuer.former.as_ref() != Some(&set.issuer) {
+            return Err(StartFailure::OtherIssuer { held: set.issuer.clone() });
+        }
+        tracing::warn!(from = %set.issuer, to = %issuer.url, "the issuer's URL changed; access tokens in its old name are denied");
+        let next = KeySet { issuer: issuer.url.clone(), ..set.clone() };
+        if !self.replace_key_set(set, bytes, &next).await? {
+            return Err(Failure::from(StoreError::Contended).into());
         }
         Ok(())
     }

@@ -2,13 +2,12 @@
 
 use std::{ffi::OsString, fmt, net::SocketAddr, path::PathBuf, time::Duration};
 
-use url::Url;
-
 use super::{
     command::Program,
     common::{LogConfig, Place, StoreAccess, TlsFiles, store_without_credentials, token_prefix},
     error::ConfigError,
     exit::Exit,
+    issuer_url::IssuerUrl,
     key_encryption::{
         KeyEncryptionKeySource, key_encryption_key, key_publication_delay, key_rotation_period,
         other_key_encryption_keys,
@@ -59,7 +58,7 @@ pub struct IssuerConfig {
     /// The audiences of a token whose maker names none; at least one.
     pub default_audiences: Vec<String>,
     /// The `iss` of access tokens (RFC 9068, section 2.2).
-    pub issuer_url: String,
+    pub issuer_url: IssuerUrl,
     /// What new signing keys sign with: `ES256`, `EdDSA` or `RS256`.
     pub signing_algorithm: String,
     /// How long a new signing key is published before it signs.
@@ -139,7 +138,7 @@ impl IssuerConfig {
             refresh_grace: sources.duration(&settings::REFRESH_GRACE)?,
             token_prefix: token_prefix(sources)?,
             default_audiences: default_audiences(sources)?,
-            issuer_url: issuer_url(sources, http_listen, tls.is_some())?,
+            issuer_url: IssuerUrl::read(sources, http_listen, tls.is_some())?,
             tls,
             signing_algorithm: sources.choice(&settings::SIGNING_ALGORITHM)?.to_owned(),
             key_publication_delay: key_publication_delay(sources)?,
@@ -175,33 +174,6 @@ impl fmt::Debug for IssuerConfig {
             .field("dev", &self.dev)
             .field("tls", &self.tls)
             .finish_non_exhaustive()
-    }
-}
-
-/// An issuer identifier is a URL without query and fragment (RFC 8414, section 2);
-/// plain http is let pass, for a machine of one's own. It is compared as text, so
-/// it stays as it is written.
-fn issuer_url(
-    sources: &Sources<'_>,
-    http_listen: SocketAddr,
-    tls: bool,
-) -> Result<String, ConfigError> {
-    let Some(found) = sources.lookup(&settings::ISSUER_URL)? else {
-        let scheme = if tls { "https" } else { "http" };
-        return Ok(format!("{scheme}://{http_listen}"));
-    };
-    let text = found.text()?;
-    let good = Url::parse(text).is_ok_and(|url| {
-        matches!(url.scheme(), "http" | "https")
-            && url.query().is_none()
-            && url.fragment().is_none()
-            && url.username().is_empty()
-            && url.password().is_none()
-    });
-    if good {
-        Ok(text.to_owned())
-    } else {
-        Err(found.malformed("an issuer URL", "https://HOST, with no user, query or fragment"))
     }
 }
 

@@ -27,6 +27,7 @@ mod error;
 mod exit;
 mod file;
 mod issuer;
+mod issuer_url;
 mod key_encryption;
 mod operation;
 mod secret;
@@ -43,6 +44,7 @@ pub use self::{
     error::{ConfigError, Origin},
     exit::{Exit, USAGE},
     issuer::IssuerConfig,
+    issuer_url::IssuerUrl,
     key_encryption::KeyEncryptionKeySource,
     operation::OperationConfig,
     secret::Secret,

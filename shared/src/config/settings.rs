@@ -94,7 +94,9 @@ table! {
     DEFAULT_AUDIENCES: "default-audiences" "NAMES", Kind::List, Some("cdn"),
         "The services a token is for where its maker names none, with commas between them.";
     ISSUER_URL: "issuer-url" "URL", Kind::Plain, None,
-        "The `iss` of access tokens. Without it: http://, or https:// with TLS, and the address of the issuer's HTTP listener.";
+        "The `iss` of access tokens; the first one given stays. Without it: the one that the store holds, else http://, or https:// with TLS, and the address of the issuer's HTTP listener.";
+    FORMER_ISSUER_URL: "former-issuer-url" "URL", Kind::Plain, None,
+        "The issuer URL that --issuer-url is to replace, where the store holds this one. Access tokens in its name are denied from then on.";
     ROLES_FILE: "roles-file" "FILE", Kind::Plain, None,
         "The role catalogue. Without it: the built-in one.";
 
@@ -166,6 +168,7 @@ static TOKENS: Section = Section {
         &TOKEN_PREFIX,
         &DEFAULT_AUDIENCES,
         &ISSUER_URL,
+        &FORMER_ISSUER_URL,
         &ROLES_FILE,
         &SIGNING_ALGORITHM,
         &KEY_PUBLICATION_DELAY,

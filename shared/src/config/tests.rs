@@ -132,7 +132,7 @@ fn the_defaults_of_the_issuer_are_those_of_the_design() {
     assert_eq!(config.refresh_grace, Duration::from_secs(10));
     assert_eq!(config.token_prefix, "tessera");
     assert_eq!(config.default_audiences, ["cdn"]);
-    assert_eq!(config.issuer_url, "http://127.0.0.1:8080");
+    assert_eq!(config.issuer_url.url, "http://127.0.0.1:8080");
     assert_eq!(config.signing_algorithm, "ES256");
     assert_eq!(config.admin_username, "admin");
     assert_eq!((config.password_min_length, config.password_concurrency), (15, 2));
@@ -184,11 +184,16 @@ fn a_switch_is_turned_off_again_by_its_flag() {
 #[test]
 fn the_iss_is_the_http_listener_or_what_is_written() {
     let config = Process::dev("--http-listen 127.0.0.1:9000").issuer().unwrap();
-    assert_eq!(config.issuer_url, "http://127.0.0.1:9000");
+    assert_eq!(config.issuer_url.url, "http://127.0.0.1:9000");
+    assert!(!config.issuer_url.is_given);
     let tls = "--http-listen 127.0.0.1:9000 --tls-cert-file c --tls-key-file k";
-    assert_eq!(Process::dev(tls).issuer().unwrap().issuer_url, "https://127.0.0.1:9000");
+    assert_eq!(Process::dev(tls).issuer().unwrap().issuer_url.url, "https://127.0.0.1:9000");
     let config = Process::dev("--issuer-url https://tokens.example/").issuer().unwrap();
-    assert_eq!(config.issuer_url, "https://tokens.example/");
+    assert_eq!(config.issuer_url.url, "https://tokens.example/");
+    assert!(config.issuer_url.is_given && config.issuer_url.former.is_none());
+    let flags = "--issuer-url https://new.example --former-issuer-url https://old.example";
+    let config = Process::dev(flags).issuer().unwrap();
+    assert_eq!(config.issuer_url.former.as_deref(), Some("https://old.example"));
 }
 
 #[test]

@@ -10,11 +10,13 @@
 //! - no claim is read before the signature is verified, and [`VerifiedClaims`] can
 //!   be had in no other way;
 //! - the same bytes have one reading: no duplicate members, canonical base64url,
-//!   integers for times.
+//!   integers for times;
+//! - a signature has one spelling, so that nobody can spell another's token anew. Still,
+//!   **never key anything by the bytes of a token**: the issuer may sign the same claims
+//!   twice. Revocation goes by the ids and versions in the claims.
 //!
-//! **Never key anything by the bytes of a token.** An ES256 signature (r, s) is as
-//! good as (r, n - s), so one token has two spellings. Revocation goes by the ids
-//! and versions in the claims.
+//! What is refused, case by case and each with its source, is in
+//! `tests/hostile_jwts.md`.
 
 mod claims;
 mod json;
@@ -38,7 +40,5 @@ pub fn looks_like_jwt(token: &str) -> bool {
     token.starts_with("eyJ") || token.bytes().filter(|byte| *byte == b'.').count() == 2
 }
 
-#[cfg(test)]
-mod hostile_tests;
 #[cfg(test)]
 mod tests;

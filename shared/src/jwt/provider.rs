@@ -22,6 +22,8 @@ use ring::{
     },
 };
 
+use crate::keys::low_s;
+
 static PROVIDER: CryptoProvider = CryptoProvider {
     signer_factory: signer,
     verifier_factory: verifier,
@@ -67,7 +69,9 @@ impl Signer<Vec<u8>> for RingSigner {
         let failed = |_| signature::Error::new();
         match self {
             Self::Es256(pair) => {
-                pair.sign(&rng, message).map(|bytes| bytes.as_ref().to_vec()).map_err(failed)
+                let mut bytes = pair.sign(&rng, message).map_err(failed)?.as_ref().to_vec();
+                low_s::lower(&mut bytes);
+                Ok(bytes)
             }
             Self::EdDsa(pair) => Ok(pair.sign(message).as_ref().to_vec()),
             Self::Rs256(pair) => {

@@ -13,6 +13,7 @@
 mod encryption_keys;
 mod import;
 pub mod life;
+pub(crate) mod low_s;
 mod private;
 mod public;
 mod rsa_generation;

@@ -12,7 +12,7 @@ use ring::{
 };
 use serde_json::{Value, json};
 
-use super::{Algorithm, KeyError, small_order};
+use super::{Algorithm, KeyError, low_s, small_order};
 
 /// A public key that was checked, with its name and its algorithm.
 ///
@@ -151,9 +151,10 @@ impl PublicKey {
     }
 
     /// Whether `signature` (RFC 7518 section 3: fixed length, no DER) is this key's
-    /// over `message`.
+    /// over `message`, in the one spelling that it has.
     pub fn verifies(&self, message: &[u8], signature: &[u8]) -> bool {
         match &self.material {
+            Material::Es256(_) if !low_s::is_low(signature) => return false,
             Material::Es256(point) => {
                 UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point).verify(message, signature)
             }

@@ -5,6 +5,7 @@
 
 pub(crate) mod answer;
 mod failure;
+mod fields;
 mod question;
 mod quick;
 #[cfg(test)]

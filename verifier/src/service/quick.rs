@@ -8,49 +8,18 @@
 use std::{sync::Arc, time::Duration};
 
 use prost::bytes::Bytes;
-use tessera_shared::{
-    examine::{Reason, Terms},
-    jwt,
-    opaque::TokenHash,
-};
+use tessera_shared::{examine::Reason, jwt, opaque::TokenHash};
 
 use super::{
     Api, LARGEST_BATCH,
     answer::{Answer, batch_message},
+    fields::{Entries, Question},
     question::LONGEST_AUDIENCE,
 };
 use crate::memory::{Digest, Known, Look};
 
-/// `VerifyRequest`'s fields.
-const TOKEN: u8 = 1;
-const AUDIENCE: u8 = 2;
-const REQUIRED_SCOPES: u8 = 3;
-/// `BatchVerifyRequest`'s field.
-const REQUESTS: u8 = 1;
 /// A good token alone is longer, in bytes.
 const SHORTEST_ENTRY: usize = 64;
-
-/// Length-delimited fields with numbers below 16; `None` at anything else.
-struct Fields<'a>(&'a [u8]);
-
-impl<'a> Fields<'a> {
-    #[inline]
-    fn next(&mut self) -> Option<(u8, &'a [u8])> {
-        let (key, rest) = self.0.split_first()?;
-        let is_length_delimited = key & 0b1000_0111 == 2;
-        let (low, rest) = rest.split_first()?;
-        let (length, rest) = if low & 0x80 == 0 {
-            (usize::from(*low), rest)
-        } else {
-            // A second byte covers 16 KiB; no token that is good is longer.
-            let (high, rest) = rest.split_first().filter(|(high, _)| **high & 0x80 == 0)?;
-            (usize::from(low & 0x7f) | usize::from(*high) << 7, rest)
-        };
-        let (value, rest) = rest.split_at_checked(length)?;
-        self.0 = rest;
-        is_length_delimited.then_some((key >> 3, value))
-    }
-}
 
 /// Why the hot path gives no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,50 +28,6 @@ pub(crate) enum Unanswered {
     NotHeld,
     /// Nothing was looked for, or what was found is no plain grant.
     OutOfTheOrdinary,
-}
-
-struct Question<'a> {
-    message: &'a [u8],
-    token: &'a [u8],
-    audience: &'a [u8],
-}
-
-impl<'a> Question<'a> {
-    #[inline]
-    fn parse(message: &'a [u8]) -> Option<Self> {
-        let mut question = Self { message, token: &[], audience: &[] };
-        let mut fields = Fields(message);
-        while !fields.0.is_empty() {
-            match fields.next()? {
-                (TOKEN, token) => question.token = token,
-                (AUDIENCE, audience) => question.audience = audience,
-                (REQUIRED_SCOPES, _) => {}
-                _ => return None,
-            }
-        }
-        Some(question)
-    }
-
-    #[inline]
-    fn is_met_by(&self, terms: &Terms<'_>) -> bool {
-        let audience = self.audience;
-        let is_audience = |one: &String| one.as_bytes() == audience;
-        (audience.is_empty() || terms.audiences.iter().any(is_audience))
-            && terms.networks.is_none()
-            && self.scopes_are_held(terms)
-    }
-
-    fn scopes_are_held(&self, terms: &Terms<'_>) -> bool {
-        let mut fields = Fields(self.message);
-        while let Some((field, value)) = fields.next() {
-            let is_held =
-                |scope: &[u8]| std::str::from_utf8(scope).is_ok_and(|s| terms.scopes.contains(s));
-            if field == REQUIRED_SCOPES && !is_held(value) {
-                return false;
-            }
-        }
-        true
-    }
 }
 
 impl Api {
@@ -132,10 +57,8 @@ impl Api {
     pub(crate) fn quick_batch(&self, message: &[u8]) -> Option<Bytes> {
         let look = self.memory.look(self.clock.now());
         let mut known = Vec::with_capacity(LARGEST_BATCH.min(message.len() / SHORTEST_ENTRY));
-        let mut fields = Fields(message);
-        while !fields.0.is_empty() {
-            let (REQUESTS, entry) = fields.next()? else { return None };
-            known.push(self.quick_look(&look, entry)?);
+        for entry in Entries::of(message) {
+            known.push(self.quick_look(&look, entry?)?);
         }
         if !(1..=LARGEST_BATCH).contains(&known.len()) {
             return None;

@@ -2,6 +2,7 @@
 
 mod cores;
 mod h2load;
+mod hostile;
 mod lag;
 mod memory;
 mod speed;
@@ -41,6 +42,7 @@ pub(crate) static ALL: &[Scenario] = scenarios! {
     "batch-100" speed::batch_100, "BatchVerify of 100 tokens seen before [--tokens 10000]";
     "h2load" h2load::h2load, "one permanent token seen before, pushed by h2load";
     "two-cores" cores::two_cores, "one core and two, over 2, 8 and 64 connections [--tokens 1000]";
+    "hostile-jwt" hostile::hostile_jwt, "what denying each hostile JWT of the tests costs, beside a good one; starts nothing";
     "latency" time::latency, "p50 and p99 at half the saturating load [--tokens 1000]";
     "start-to-first-answer" time::start_to_first_answer, "from the start of the process to a grant";
     "redis-memory" memory::redis_memory, "bytes of Redis for each token [--tokens 1000000]";

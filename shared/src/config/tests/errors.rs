@@ -92,6 +92,10 @@ fn each_form_says_what_would_be_right() {
             "--issuer-url: \"tokens.example\" is not an issuer URL; expected https://HOST, with no user, query or fragment",
         ),
         (
+            "--former-issuer-url https://old.example",
+            "--former-issuer-url: \"https://old.example\" is not an issuer URL to replace; expected --issuer-url beside it",
+        ),
+        (
             "--admin-username a/b",
             "--admin-username: \"a/b\" is not a username; expected 1 to 128 of a-z, 0-9 and . _ @ + -",
         ),

@@ -1,0 +1,4 @@
+#![no_main]
+#![allow(missing_docs, reason = "a program of the fuzzer; see tessera_fuzz::opaque")]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| tessera_fuzz::opaque::check(data));
