@@ -11,6 +11,7 @@ pub mod ask;
 pub mod cli;
 pub mod client;
 pub mod gateway;
+pub mod group;
 pub mod guarded;
 pub mod http;
 pub mod port;

@@ -1,16 +1,16 @@
 //! The configuration of the verifier.
 
-use std::{ffi::OsString, fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{ffi::OsString, fmt, net::SocketAddr, time::Duration};
 
 use super::{
     command::Program,
     common::{LogConfig, Place, StoreAccess, TlsFiles, store_without_credentials, token_prefix},
     error::ConfigError,
     exit::Exit,
-    secret::Secret,
     settings,
     sources::Sources,
 };
+use crate::store::StoreOptions;
 
 static PROGRAM: Program = Program {
     name: "tessera-verifier",
@@ -23,10 +23,8 @@ static PROGRAM: Program = Program {
 pub struct VerifierConfig {
     /// The store's URL; may hold a password.
     pub store: String,
-    /// The password of the store's user, where the URL does not hold it.
-    pub store_password: Option<Secret>,
-    /// The authorities that the store's certificate is checked against, PEM.
-    pub store_ca_file: Option<PathBuf>,
+    /// What goes with the URL: passwords, certificates, how a write is confirmed.
+    pub store_options: StoreOptions,
     /// Where gRPC is served.
     pub listen: SocketAddr,
     /// Where HTTP is served.
@@ -94,8 +92,7 @@ impl VerifierConfig {
             log: LogConfig::read(sources)?,
             dev: place.dev,
             store: place.store.url,
-            store_password: place.store.password,
-            store_ca_file: place.store.ca_file,
+            store_options: place.store.options,
         })
     }
 }
