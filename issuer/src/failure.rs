@@ -66,6 +66,8 @@ pub(crate) enum Failure {
     Conflict,
     #[error("the store is out of reach or did not confirm in time; look, or retry")]
     StoreUnavailable(#[source] StoreError),
+    #[error("done, but not confirmed by the store's replicas, so that it may be lost yet; retry")]
+    NotConfirmed(#[source] StoreError),
     #[error("too many password checks under way; retry later")]
     TooManyLogins,
     #[error("too many failed logins with this username; retry in {} s", .0.as_secs() + 1)]
@@ -103,6 +105,7 @@ impl Failure {
             Self::RotationUnderWay => (Code::FailedPrecondition, ErrorReason::RotationUnderWay),
             Self::Conflict => (Code::Aborted, ErrorReason::Conflict),
             Self::StoreUnavailable(_) => (Code::Unavailable, ErrorReason::StoreUnavailable),
+            Self::NotConfirmed(_) => (Code::Unavailable, ErrorReason::NotConfirmed),
             Self::TooManyLogins => (Code::ResourceExhausted, ErrorReason::TooManyLogins),
             Self::LoginThrottled(_) => (Code::ResourceExhausted, ErrorReason::LoginThrottled),
             Self::NotReady => (Code::Unavailable, ErrorReason::NotReady),
@@ -114,6 +117,7 @@ impl Failure {
     fn log(&self) {
         match self {
             Self::StoreUnavailable(error) => tracing::warn!(%error, "the store did not answer"),
+            Self::NotConfirmed(error) => tracing::warn!(%error, "a write is not confirmed"),
             Self::Internal(error) => tracing::error!(%error, "an internal fault"),
             _ => {}
         }
@@ -150,6 +154,7 @@ impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Unavailable(_) => Self::StoreUnavailable(error),
+            StoreError::NotConfirmed(_) => Self::NotConfirmed(error),
             StoreError::Contended => Self::Conflict,
             StoreError::Damaged(_) => Self::Internal(error.to_string()),
         }

@@ -6,7 +6,7 @@ use tessera_issuer::{FirstAdministrator, run};
 use tessera_serve::{Listeners, asked_to_stop};
 use tessera_shared::{
     config::IssuerConfig,
-    store::{self, StoreOptions, StoreUrl},
+    store::{self, StoreUrl},
     telemetry,
 };
 
@@ -34,11 +34,7 @@ async fn serve(config: IssuerConfig) -> Result<(), (u8, String)> {
     let failed = |error: &dyn std::error::Error| (1, error.to_string());
     telemetry::init(&config.log).map_err(|e| bad_setting(&e))?;
     let url = StoreUrl::parse(&config.store).map_err(|e| (64, format!("--store: {e}")))?;
-    let options = StoreOptions {
-        ca_file: config.store_ca_file.clone(),
-        password: config.store_password.as_ref().map(|p| p.expose().to_owned()),
-    };
-    let store = store::open(&url, options).map_err(|e| bad_setting(&e))?;
+    let store = store::open(&url, config.store_options.clone()).map_err(|e| bad_setting(&e))?;
     let health = config.operation.health_listen;
     let listeners = Listeners::bind(config.listen, config.http_listen, health).await;
     let listeners = listeners.map_err(|e| failed(&e))?;

@@ -12,6 +12,7 @@ pub mod cli;
 pub mod client;
 pub mod gate;
 pub mod gateway;
+pub mod group;
 pub mod guarded;
 pub mod hostile;
 pub mod http;

@@ -41,6 +41,8 @@ pub enum Which {
     All,
     /// Those alone that asked for invalidations: a client sent `CLIENT TRACKING`.
     Tracking,
+    /// Those of other servers: sentinels and replicas.
+    Servers,
 }
 
 /// A proxy in front of one server. Its connections end when it is dropped.
@@ -74,6 +76,7 @@ struct Connection {
 #[derive(Default)]
 struct Link {
     is_tracking: AtomicBool,
+    is_of_a_server: AtomicBool,
     lose_the_server: Notify,
 }
 
@@ -152,7 +155,11 @@ impl Shared {
 
 impl Link {
     fn is_in(&self, which: Which) -> bool {
-        which == Which::All || self.is_tracking.load(SeqCst)
+        match which {
+            Which::All => true,
+            Which::Tracking => self.is_tracking.load(SeqCst),
+            Which::Servers => self.is_of_a_server.load(SeqCst),
+        }
     }
 }
 

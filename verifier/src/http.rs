@@ -48,7 +48,8 @@ pub(crate) fn app(face: Face) -> Router {
 async fn jwks(State(face): State<Face>, asked: HeaderMap) -> Response {
     match key_set(&*face.store).await {
         Ok(Some(keys)) => well_known::jwks(&keys, &asked),
-        Ok(None) | Err(StoreError::Unavailable(_) | StoreError::Contended) => {
+        Ok(None)
+        | Err(StoreError::Unavailable(_) | StoreError::NotConfirmed(_) | StoreError::Contended) => {
             well_known::unreadable()
         }
         Err(error @ StoreError::Damaged(_)) => {

@@ -31,14 +31,11 @@ async fn serve(config: VerifierConfig) -> Result<(), (u8, String)> {
     let failed = |error: &dyn Error| (1, error.to_string());
     telemetry::init(&config.log).map_err(|error| bad_setting(&error))?;
     let url = store::StoreUrl::parse(&config.store).map_err(|error| bad_setting(&error))?;
-    let options = store::StoreOptions {
-        ca_file: config.store_ca_file.clone(),
-        password: config.store_password.as_ref().map(|password| password.expose().to_owned()),
-    };
-    let store = store::open_reader(&url, options).map_err(|error| match error {
-        store::OpenError::Embedded(_) => failed(&error),
-        _ => bad_setting(&error),
-    })?;
+    let store =
+        store::open_reader(&url, config.store_options.clone()).map_err(|error| match error {
+            store::OpenError::Embedded(_) => failed(&error),
+            _ => bad_setting(&error),
+        })?;
     let health = config.operation.health_listen;
     let listeners = Listeners::bind(config.listen, config.http_listen, health).await;
     let listeners = listeners.map_err(|error| failed(&error))?;

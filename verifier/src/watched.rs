@@ -74,7 +74,11 @@ impl StoreReader for WatchedStore {
         match &read {
             // What is damaged came from a store that answers.
             Ok(_) | Err(StoreError::Damaged(_)) => self.answered(),
-            Err(error @ (StoreError::Unavailable(_) | StoreError::Contended)) => self.failed(error),
+            Err(
+                error @ (StoreError::Unavailable(_)
+                | StoreError::NotConfirmed(_)
+                | StoreError::Contended),
+            ) => self.failed(error),
         }
         read
     }

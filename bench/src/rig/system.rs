@@ -13,7 +13,7 @@ use tessera_proto::v1::{
     LoginRequest, LoginResponse, VerifyRequest, VerifyResponse,
     issuer_service_client::IssuerServiceClient, verifier_service_client::VerifierServiceClient,
 };
-use tessera_shared::store::redis::{Address, RedisSettings, RedisStore};
+use tessera_shared::store::redis::{Address, RedisSettings, RedisStore, Topology};
 use tokio::time::sleep;
 use tonic::transport::{Channel, Endpoint};
 
@@ -78,7 +78,8 @@ impl System {
     /// The store, as the issuer has it.
     pub(crate) fn store(&self) -> Arc<RedisStore> {
         let (host, port) = (self.redis.address.ip().to_string(), self.redis.address.port());
-        let mut settings = RedisSettings::new(Address::Tcp { host, port });
+        let server = Topology::One(Address::Tcp { host, port });
+        let mut settings = RedisSettings::new(server);
         settings.deadline = Duration::from_secs(30);
         Arc::new(RedisStore::new(settings))
     }

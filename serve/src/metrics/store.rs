@@ -34,9 +34,10 @@ enum Operation {
     Beat,
     Usage,
     Garbage,
+    Confirm,
 }
 
-const OPERATIONS: [(Operation, &str); 7] = [
+const OPERATIONS: [(Operation, &str); 8] = [
     (Operation::Read, "read"),
     (Operation::Swap, "swap"),
     (Operation::Index, "index"),
@@ -44,15 +45,17 @@ const OPERATIONS: [(Operation, &str); 7] = [
     (Operation::Beat, "beat"),
     (Operation::Usage, "usage"),
     (Operation::Garbage, "garbage"),
+    (Operation::Confirm, "confirm"),
 ];
 
-const ERRORS: [&str; 3] = ["unavailable", "contended", "damaged"];
+const ERRORS: [&str; 4] = ["unavailable", "contended", "damaged", "not_confirmed"];
 
 const fn place_of(error: &StoreError) -> usize {
     match error {
         StoreError::Unavailable(_) => 0,
         StoreError::Contended => 1,
         StoreError::Damaged(_) => 2,
+        StoreError::NotConfirmed(_) => 3,
     }
 }
 
@@ -182,6 +185,10 @@ impl<S: StoreWriter + ?Sized> StoreWriter for MeasuredStore<S> {
         limit: usize,
     ) -> Result<Vec<i64>, StoreError> {
         self.times.measure(Operation::Reserve, self.store.reserved(account, now, limit)).await
+    }
+
+    async fn confirm(&self, key: &Key) -> Result<(), StoreError> {
+        self.times.measure(Operation::Confirm, self.store.confirm(key)).await
     }
 
     async fn beat(&self) -> Result<(), StoreError> {

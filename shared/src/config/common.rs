@@ -5,9 +5,9 @@ use std::{net::SocketAddr, path::PathBuf};
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    error::ConfigError, operation::OperationConfig, secret::Secret, setting::Setting, settings,
-    sources::Sources,
+    error::ConfigError, operation::OperationConfig, setting::Setting, settings, sources::Sources,
 };
+use crate::store::{StoreOptions, redis::Guarantee};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,30 +86,49 @@ impl TlsFiles {
     }
 }
 
-/// The store, and how to be let in.
+/// The store, and what goes with its URL.
 pub(super) struct StoreAccess {
     pub(super) url: String,
-    pub(super) password: Option<Secret>,
-    pub(super) ca_file: Option<PathBuf>,
+    pub(super) options: StoreOptions,
 }
 
 impl StoreAccess {
     pub(super) fn read(sources: &Sources<'_>) -> Result<Self, ConfigError> {
+        let secret = |setting| {
+            let secret = sources.secret(setting)?;
+            Ok::<_, ConfigError>(secret.map(|secret| secret.expose().to_owned()))
+        };
         Ok(Self {
             url: sources.parsed(
                 &settings::STORE,
                 "a store URL",
-                "embedded:DIR, redis://HOST:PORT/DB, rediss://, redis+sentinel://, redis+cluster:// or redis+unix://",
+                "embedded:DIR, redis://HOST:PORT/DB, redis+unix://, redis+sentinel:// or redis+cluster://, or rediss in place of redis for TLS",
                 |text| is_store_url(text).then(|| text.to_owned()),
             )?,
-            password: sources.secret(&settings::STORE_PASSWORD)?,
-            ca_file: sources.path(&settings::STORE_CA_FILE)?,
+            options: StoreOptions {
+                ca_file: sources.path(&settings::STORE_CA_FILE)?,
+                cert_file: sources.path(&settings::STORE_CERT_FILE)?,
+                key_file: sources.path(&settings::STORE_KEY_FILE)?,
+                password: secret(&settings::STORE_PASSWORD)?,
+                sentinel_password: secret(&settings::STORE_SENTINEL_PASSWORD)?,
+                guarantee: Guarantee::default(),
+            },
         })
+    }
+
+    /// As [`Self::read`], for who writes.
+    pub(super) fn read_for_writing(sources: &Sources<'_>) -> Result<Self, ConfigError> {
+        let mut access = Self::read(sources)?;
+        access.options.guarantee = Guarantee {
+            replicas: sources.integer(&settings::STORE_MIN_REPLICAS)?,
+            disks: sources.switch(&settings::STORE_WAIT_DISKS)?.unwrap_or(false),
+        };
+        Ok(access)
     }
 
     /// A folder on this machine.
     pub(super) fn embedded(directory: &str) -> Self {
-        Self { url: format!("embedded:{directory}"), password: None, ca_file: None }
+        Self { url: format!("embedded:{directory}"), options: StoreOptions::default() }
     }
 }
 
@@ -178,12 +197,14 @@ pub(super) fn store_without_credentials(url: &str) -> String {
 }
 
 fn is_store_url(text: &str) -> bool {
-    const SCHEMES: [&str; 6] = [
+    const SCHEMES: [&str; 8] = [
         "embedded:",
         "redis://",
         "rediss://",
         "redis+sentinel://",
+        "rediss+sentinel://",
         "redis+cluster://",
+        "rediss+cluster://",
         "redis+unix://",
     ];
     SCHEMES.iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))

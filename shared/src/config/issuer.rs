@@ -18,7 +18,7 @@ use super::{
     sources::Sources,
     value::secret_of,
 };
-use crate::password::LONGEST_PASSWORD;
+use crate::{password::LONGEST_PASSWORD, store::StoreOptions};
 
 static PROGRAM: Program = Program {
     name: "tessera-issuer",
@@ -31,10 +31,8 @@ static PROGRAM: Program = Program {
 pub struct IssuerConfig {
     /// The store's URL; may hold a password.
     pub store: String,
-    /// The password of the store's user, where the URL does not hold it.
-    pub store_password: Option<Secret>,
-    /// The authorities that the store's certificate is checked against, PEM.
-    pub store_ca_file: Option<PathBuf>,
+    /// What goes with the URL: passwords, certificates, how a write is confirmed.
+    pub store_options: StoreOptions,
     /// Where gRPC is served.
     pub listen: SocketAddr,
     /// Where HTTP is served.
@@ -111,7 +109,7 @@ impl IssuerConfig {
 
     fn own(sources: &Sources<'_>) -> Result<Self, ConfigError> {
         let place = Place {
-            store: StoreAccess::read(sources)?,
+            store: StoreAccess::read_for_writing(sources)?,
             grpc: &settings::ISSUER_GRPC,
             http: &settings::ISSUER_HTTP,
             operation: OperationConfig::read(
@@ -159,8 +157,7 @@ impl IssuerConfig {
             log: LogConfig::read(sources)?,
             dev: place.dev,
             store: place.store.url,
-            store_password: place.store.password,
-            store_ca_file: place.store.ca_file,
+            store_options: place.store.options,
         })
     }
 }

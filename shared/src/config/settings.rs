@@ -32,11 +32,21 @@ table! {
         "A TOML file with settings: the name of each flag is a key in it.";
 
     STORE: "store" "URL", Kind::Private, None,
-        "Where the records are: embedded:DIR, redis://, rediss://, redis+sentinel://, redis+cluster:// or redis+unix://.";
+        "Where the records are: embedded:DIR, redis://USER@HOST:PORT/DB, redis+unix:///PATH?db=DB, redis+sentinel://USER@HOST:PORT,HOST:PORT/PRIMARY/DB or redis+cluster://USER@HOST:PORT,HOST:PORT; rediss in place of redis for TLS; ?prefix=P to share a Redis.";
     STORE_PASSWORD: "store-password" "PASSWORD", Kind::Secret, None,
         "The password of the store's user, so that the URL need not hold it.";
     STORE_CA_FILE: "store-ca-file" "FILE", Kind::Plain, None,
         "Certificates (PEM) of the authorities that the store's certificate is checked against.";
+    STORE_CERT_FILE: "store-cert-file" "FILE", Kind::Plain, None,
+        "The client certificate (PEM) for the store; goes with --store-key-file.";
+    STORE_KEY_FILE: "store-key-file" "FILE", Kind::Plain, None,
+        "The key (PEM) of the client certificate for the store.";
+    STORE_SENTINEL_PASSWORD: "store-sentinel-password" "PASSWORD", Kind::Secret, None,
+        "The password of the sentinels, which need not be the store's.";
+    STORE_MIN_REPLICAS: "store-min-replicas" "N", Kind::Integer(0, 100), Some("0"),
+        "How many replicas must have a write before it is acknowledged. With a majority of the servers, counted with the primary, a failover loses nothing that was acknowledged.";
+    STORE_WAIT_DISKS: "store-wait-disks" "BOOL", Kind::Switch, None,
+        "Waits as well until the write is on the disks of the primary and of those replicas (WAITAOF, Redis 7.2).";
     DATA: "data" "DIR", Kind::Plain, Some("./tessera-data"),
         "The folder that holds all records; made where there is none.";
 
@@ -155,8 +165,19 @@ table! {
         "How it is logged, to stderr.";
 }
 
-static STORE_SECTION: Section =
-    Section { heading: "Store", settings: &[&STORE, &STORE_CA_FILE, &STORE_PASSWORD] };
+static STORE_SECTION: Section = Section {
+    heading: "Store",
+    settings: &[
+        &STORE,
+        &STORE_CA_FILE,
+        &STORE_CERT_FILE,
+        &STORE_KEY_FILE,
+        &STORE_PASSWORD,
+        &STORE_SENTINEL_PASSWORD,
+    ],
+};
+static WRITES: Section =
+    Section { heading: "Durability", settings: &[&STORE_MIN_REPLICAS, &STORE_WAIT_DISKS] };
 
 static TOKENS: Section = Section {
     heading: "Tokens",
@@ -213,6 +234,7 @@ static UP_OPERATION: Section = Section {
 /// What `tessera-issuer` takes.
 pub static ISSUER: &[&Section] = &[
     &STORE_SECTION,
+    &WRITES,
     &Section {
         heading: "Listeners",
         settings: &[

@@ -1,6 +1,6 @@
 //! The configuration of the verifier.
 
-use std::{ffi::OsString, fmt, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{ffi::OsString, fmt, net::SocketAddr, time::Duration};
 
 use super::{
     callers::VerifyCallers,
@@ -9,11 +9,10 @@ use super::{
     error::ConfigError,
     exit::Exit,
     operation::OperationConfig,
-    secret::Secret,
     settings,
     sources::Sources,
 };
-use crate::role::is_scope;
+use crate::{role::is_scope, store::StoreOptions};
 
 static PROGRAM: Program = Program {
     name: "tessera-verifier",
@@ -26,10 +25,8 @@ static PROGRAM: Program = Program {
 pub struct VerifierConfig {
     /// The store's URL; may hold a password.
     pub store: String,
-    /// The password of the store's user, where the URL does not hold it.
-    pub store_password: Option<Secret>,
-    /// The authorities that the store's certificate is checked against, PEM.
-    pub store_ca_file: Option<PathBuf>,
+    /// What goes with the URL: passwords, certificates, how a write is confirmed.
+    pub store_options: StoreOptions,
     /// Where gRPC is served.
     pub listen: SocketAddr,
     /// Where HTTP is served.
@@ -108,8 +105,7 @@ impl VerifierConfig {
             log: LogConfig::read(sources)?,
             dev: place.dev,
             store: place.store.url,
-            store_password: place.store.password,
-            store_ca_file: place.store.ca_file,
+            store_options: place.store.options,
         })
     }
 }

@@ -89,6 +89,10 @@ pub enum StoreError {
     /// Out of reach, too slow, or not confirmed: a write may or may not be done.
     #[error("the store is out of reach: {0}")]
     Unavailable(String),
+    /// A write that was done, and that others who should have it too have not confirmed:
+    /// a failover may lose it yet. To repeat it does no harm, and waits for them again.
+    #[error("the write is not confirmed, and may be lost yet: {0}")]
+    NotConfirmed(String),
     /// Others kept changing the same record; nothing is changed.
     #[error("others keep changing the same record")]
     Contended,
@@ -122,6 +126,9 @@ pub trait StoreReader: Send + Sync {
 }
 
 /// What an issuer may do besides.
+///
+/// A write that returns is durable, as far as the store's settings ask: a method that
+/// makes or ends something fails with [`StoreError::NotConfirmed`] where that is not known.
 #[async_trait]
 pub trait StoreWriter: StoreReader {
     /// Replaces the value under `key`, if it is `expected` (`None`: absent), by
@@ -192,6 +199,15 @@ pub trait StoreWriter: StoreReader {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<i64>, StoreError>;
+
+    /// Waits until what `key` was seen to hold is as durable as a write that returned:
+    /// for who finds a change made already, perhaps by a write that was not confirmed.
+    ///
+    /// # Errors
+    /// [`StoreError::NotConfirmed`], [`StoreError::Unavailable`].
+    async fn confirm(&self, _key: &Key) -> Result<(), StoreError> {
+        Ok(())
+    }
 
     /// Shows those who follow the store that it takes writes. Call it several times in
     /// each staleness bound.

@@ -101,7 +101,7 @@ pub async fn create<T: Record>(
 
 /// Changes the record under `key` with `change`, which may be called again on a newer
 /// value, and answers what was written; `Ok(None)`: there is no such record.
-/// A change that changes nothing writes nothing.
+/// A change that changes nothing writes nothing, and makes sure of what is there.
 ///
 /// # Errors
 /// Those of `change` and of the store; [`StoreError::Contended`] when others kept
@@ -119,6 +119,7 @@ pub async fn update<T: Record, E: From<StoreError>>(
         change(&mut record)?;
         let new = record.encode_to_vec();
         if new == old {
+            store.confirm(&key).await?;
             return Ok(Some(record));
         }
         if store.swap(&key, Some(&old), Some(&new), record.garbage_at()).await? == Swap::Done {
@@ -135,7 +136,7 @@ pub async fn update<T: Record, E: From<StoreError>>(
 pub async fn remove(store: &dyn StoreWriter, key: Key) -> Result<(), StoreError> {
     for _ in 0..ATTEMPTS {
         let Some(old) = store.read(std::slice::from_ref(&key)).await?.pop().flatten() else {
-            return Ok(());
+            return store.confirm(&key).await;
         };
         if store.swap(&key, Some(&old), None, None).await? == Swap::Done {
             return Ok(());
@@ -158,9 +159,10 @@ pub async fn revoke(
     for _ in 0..ATTEMPTS {
         let old = store.read(std::slice::from_ref(&key)).await?.pop().flatten();
         let new = subject.revoke(old.as_deref(), revocation, now)?;
-        if old.as_deref() == Some(&new)
-            || store.swap(&key, old.as_deref(), Some(&new), None).await? == Swap::Done
-        {
+        if old.as_deref() == Some(&new) {
+            return store.confirm(&key).await;
+        }
+        if store.swap(&key, old.as_deref(), Some(&new), None).await? == Swap::Done {
             return Ok(());
         }
     }

@@ -25,7 +25,8 @@ fn server() -> (TempDir, RedisServer) {
 }
 
 fn open_url(url: &str, ca_file: Option<PathBuf>, password: Option<&str>) -> OpenStore {
-    let options = StoreOptions { ca_file, password: password.map(str::to_owned) };
+    let options =
+        StoreOptions { ca_file, password: password.map(str::to_owned), ..StoreOptions::default() };
     open(&StoreUrl::parse(url).unwrap(), options).unwrap()
 }
 
@@ -60,6 +61,24 @@ async fn redis_store_conforms_over_tls() {
     let url = format!("rediss://default@localhost:{}", server.tls_port);
     let store = open_url(&url, Some(server.ca_file()), Some(PASSWORD));
     conformance::run(&store).await.unwrap();
+}
+
+#[tokio::test]
+async fn server_that_wants_a_certificate_gets_the_clients() {
+    let (_dir, server) = server();
+    let client =
+        redis::Client::open(format!("redis://:{ENCODED_PASSWORD}@127.0.0.1:{}", server.port));
+    let mut connection = client.unwrap().get_multiplexed_async_connection().await.unwrap();
+    let mut demand = redis::cmd("CONFIG");
+    demand.arg("SET").arg("tls-auth-clients").arg("yes");
+    let () = demand.query_async(&mut connection).await.unwrap();
+
+    let url = format!("rediss://default@localhost:{}", server.tls_port);
+    reason(&open_url(&url, Some(server.ca_file()), Some(PASSWORD))).await;
+    let [cert, key] = server.identity().map(|file| file.display().to_string());
+    let url = format!("{url}?cert_file={cert}&key_file={key}");
+    let store = open_url(&url, Some(server.ca_file()), Some(PASSWORD));
+    assert_eq!(store.read(&[Key::Roles]).await.unwrap(), [None]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -34,7 +34,7 @@ impl RedisServer {
         let mut command = Command::new("redis-server");
         command
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .args(["--requirepass", PASSWORD, "--tls-auth-clients", "no"])
+            .args(["--requirepass", PASSWORD, "--tls-auth-clients", "optional"])
             .args(["--port", &self.port.to_string(), "--tls-port", &self.tls_port.to_string()])
             .arg("--dir")
             .arg(&self.dir)
@@ -72,6 +72,11 @@ impl RedisServer {
 
     pub(crate) fn ca_file(&self) -> PathBuf {
         self.dir.join("ca.crt")
+    }
+
+    /// A certificate under that authority, and its key.
+    pub(crate) fn identity(&self) -> [PathBuf; 2] {
+        ["server.crt", "server.key"].map(|name| self.dir.join(name))
     }
 }
 

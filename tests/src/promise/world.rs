@@ -5,6 +5,7 @@
 
 mod changes;
 mod clients;
+mod failovers;
 mod faults;
 mod people;
 mod setup;
@@ -25,24 +26,49 @@ use super::{checker, recorder::Recorder, report};
 use crate::{
     ask,
     client::{self, Verifier},
-    system::Backend,
     watch::{PATIENCE, eventually},
 };
 
 /// How often the answers so far are judged.
 const JUDGED_EVERY: Duration = Duration::from_millis(500);
 
+/// What keeps the records.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Store {
+    /// `tessera up`: files in a folder.
+    Embedded,
+    /// One Redis.
+    Redis,
+    /// A Redis with two replicas under three sentinels.
+    Sentinel,
+    /// A cluster of six nodes.
+    Cluster,
+}
+
 /// What to run.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// What keeps the records.
-    pub backend: Backend,
+    pub store: Store,
     /// What all choices follow from.
     pub seed: u64,
     /// For how long there are faults.
     pub lasting: Duration,
     /// The staleness bound of the installation, and of the checker.
     pub bound: Duration,
+}
+
+impl Plan {
+    /// How many replicas confirm each write of the issuer, where there are some. Under
+    /// sentinels now one of the two, which no failover that they find necessary loses, and
+    /// now both, without which one by hand does.
+    fn confirmations(&self) -> u32 {
+        match self.store {
+            Store::Embedded | Store::Redis => 0,
+            Store::Sentinel => 1 + u32::from(self.seed.is_multiple_of(2)),
+            Store::Cluster => 1,
+        }
+    }
 }
 
 /// What all tasks share.

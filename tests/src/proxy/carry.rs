@@ -17,6 +17,10 @@ const PIECE: usize = 16 * 1024;
 
 /// `CLIENT TRACKING` as a client sends it.
 const TRACKING: &[u8] = b"client\r\n$8\r\ntracking\r\n";
+/// What a replica sends first, and how a sentinel names its connections.
+const SERVERS: [&[u8]; 2] = [b"replconf\r\n", b"\r\nsentinel-"];
+/// No shorter than any of them.
+const LONGEST: usize = TRACKING.len();
 
 struct Piece {
     arrived: Instant,
@@ -65,8 +69,14 @@ async fn take(
     let mut buffer = vec![0; PIECE];
     while let Ok(length) = from.read(&mut buffer).await {
         let bytes = buffer[..length].to_vec();
-        if towards == Towards::Server && sniffer.finds_tracking(&bytes) {
-            link.is_tracking.store(true, SeqCst);
+        if towards == Towards::Server {
+            sniffer.take(&bytes);
+            if sniffer.finds(TRACKING) {
+                link.is_tracking.store(true, SeqCst);
+            }
+            if SERVERS.iter().any(|words| sniffer.finds(words)) {
+                link.is_of_a_server.store(true, SeqCst);
+            }
         }
         // An empty piece is the end, and waits for its turn as well.
         let sent = held.send(Piece { arrived: Instant::now(), bytes }).await;
@@ -124,18 +134,20 @@ impl Rules {
     }
 }
 
-/// Looks for `CLIENT TRACKING`, which may come in several pieces.
+/// Looks for words, which may come in several pieces.
 #[derive(Default)]
 struct Sniffer {
     tail: Vec<u8>,
 }
 
 impl Sniffer {
-    fn finds_tracking(&mut self, bytes: &[u8]) -> bool {
-        self.tail.extend(bytes.iter().map(u8::to_ascii_lowercase));
-        let found = self.tail.windows(TRACKING.len()).any(|window| window == TRACKING);
-        let old = self.tail.len().saturating_sub(TRACKING.len() - 1);
+    fn take(&mut self, bytes: &[u8]) {
+        let old = self.tail.len().saturating_sub(LONGEST - 1);
         self.tail.drain(..old);
-        found
+        self.tail.extend(bytes.iter().map(u8::to_ascii_lowercase));
+    }
+
+    fn finds(&self, words: &[u8]) -> bool {
+        self.tail.windows(words.len()).any(|window| window == words)
     }
 }

@@ -105,7 +105,9 @@ impl Guard {
             }
             // To an outsider every other bad token looks the same.
             Ok(Ok(Err(_))) => Err(Refusal::InvalidToken),
-            Ok(Err(StoreError::Unavailable(_) | StoreError::Contended)) => Err(Refusal::Outage),
+            Ok(Err(
+                StoreError::Unavailable(_) | StoreError::NotConfirmed(_) | StoreError::Contended,
+            )) => Err(Refusal::Outage),
             Ok(Err(error @ StoreError::Damaged(_))) => {
                 tracing::error!(%error, "a question can't be answered");
                 Err(Refusal::Fault)

@@ -72,9 +72,9 @@ impl Failure {
     fn message(&self) -> String {
         match self {
             Self::InvalidFields(violations) => violations.to_string(),
-            Self::Store(StoreError::Unavailable(_) | StoreError::Contended) => {
-                "the store is out of reach; retry".to_owned()
-            }
+            Self::Store(
+                StoreError::Unavailable(_) | StoreError::NotConfirmed(_) | StoreError::Contended,
+            ) => "the store is out of reach; retry".to_owned(),
             Self::Store(StoreError::Damaged(_)) => "an internal fault; it is in the log".to_owned(),
         }
     }
@@ -82,9 +82,9 @@ impl Failure {
     const fn kind(&self) -> (Code, ErrorReason) {
         match self {
             Self::InvalidFields(_) => (Code::InvalidArgument, ErrorReason::InvalidField),
-            Self::Store(StoreError::Unavailable(_) | StoreError::Contended) => {
-                (Code::Unavailable, ErrorReason::StoreUnavailable)
-            }
+            Self::Store(
+                StoreError::Unavailable(_) | StoreError::NotConfirmed(_) | StoreError::Contended,
+            ) => (Code::Unavailable, ErrorReason::StoreUnavailable),
             Self::Store(StoreError::Damaged(_)) => (Code::Internal, ErrorReason::Internal),
         }
     }

@@ -4,9 +4,7 @@ use super::*;
 
 #[test]
 fn a_secret_comes_from_a_variable_a_file_or_a_key() {
-    let password = |process: &Process| {
-        process.issuer().unwrap().store_password.map(|secret| secret.expose().to_owned())
-    };
+    let password = |process: &Process| process.issuer().unwrap().store_options.password;
     let expected = Some("hunter2".to_owned());
     assert_eq!(password(&Process::dev("").variable("TESSERA_STORE_PASSWORD", "hunter2")), expected);
     assert_eq!(password(&Process::dev("").file("store-password = 'hunter2'")), expected);
@@ -33,7 +31,7 @@ fn one_trailing_newline_of_a_secrets_file_is_trimmed_and_nothing_else() {
         let path = process.path("password");
         std::fs::write(&path, content).unwrap();
         let config = process.variable("TESSERA_STORE_PASSWORD_FILE", path).issuer().unwrap();
-        assert_eq!(config.store_password.unwrap().expose(), secret, "{content:?}");
+        assert_eq!(config.store_options.password.unwrap(), secret, "{content:?}");
     }
 }
 

@@ -8,7 +8,8 @@ use crate::{
     store::{Key, Swap},
 };
 
-const SOON: Duration = Duration::from_millis(100);
+/// Longer than a store takes that waits for its replicas on a busy machine.
+const SOON: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
 const PATIENCE: Duration = Duration::from_secs(10);
 

@@ -20,7 +20,7 @@ use ::redis::{
     Cmd, PushInfo, PushKind, RedisError, Value, aio::MultiplexedConnection, cmd, from_redis_value,
 };
 
-use super::{link::describe, names::Names};
+use super::{failure::describe, link::Link, names::Names};
 use crate::store::Changes;
 
 /// Who follows the store.
@@ -76,13 +76,9 @@ impl Follower {
     }
 
     /// Reads the heartbeat over and over, until the connection is of no more use.
-    pub(super) async fn watch(
-        &self,
-        names: &Names,
-        mut connection: MultiplexedConnection,
-        deadline: Duration,
-    ) {
-        let read = Cmd::get(names.heartbeat());
+    pub(super) async fn watch(&self, names: &Names, link: &Link, deadline: Duration) {
+        let mut connection = link.connection();
+        let read = Cmd::get(names.heartbeat(None));
         let mut ticks = tokio::time::interval(self.interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut last: Option<Value> = None;
@@ -96,6 +92,7 @@ impl Follower {
                 Err(_) => return tell("no answer within the deadline"),
             };
             if last.as_ref().is_some_and(|last| *last != beat) && is_beat(&beat) {
+                link.vouch(sent);
                 self.changes.proven(sent);
             }
             last = Some(beat);
@@ -103,7 +100,8 @@ impl Follower {
     }
 }
 
-fn is_beat(value: &Value) -> bool {
+/// Whether the value under a heartbeat's name is one.
+pub(super) fn is_beat(value: &Value) -> bool {
     from_redis_value::<Option<i64>>(value.clone()).is_ok_and(|beat| beat.is_some())
 }
 

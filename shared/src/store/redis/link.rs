@@ -1,339 +1,222 @@
-//! One connection for all calls, kept up by a task of its own.
+//! One open link to one server: a connection that carries all commands, and, where
+//! writes are to be confirmed by others, one more on which to wait for that.
 //!
-//! The task connects, watches the connection end, and connects again, waiting
-//! longer after each failure. So there is one attempt at a time however many
-//! calls there are, and a call either has a connection, waits for the first
-//! attempt, or fails at once with the reason why the last attempt failed.
+//! A link is *vouched for* at an instant: then the server was the primary, as its
+//! witnesses or the heartbeat showed. What a server says that nobody has vouched for of
+//! late is not believed, for a primary that a failover left behind goes on answering.
+//! A single server has no witnesses, and is always believed.
 
 use std::{
-    sync::{Arc, OnceLock},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
 use ::redis::{
-    Cmd, ErrorKind, FromRedisValue, PushInfo, RedisError, ServerErrorKind,
-    aio::MultiplexedConnection,
+    Cmd, FromRedisValue, Pipeline, RedisError, Value,
+    aio::{AsyncPushSender, MultiplexedConnection},
 };
 use tokio::{
-    runtime::Handle,
-    sync::{Notify, watch},
-    task::{AbortHandle, JoinHandle},
-    time::{Instant, sleep, timeout, timeout_at},
+    sync::watch,
+    task::JoinHandle,
+    time::{sleep_until, timeout_at},
 };
 
-use super::{follow::Follower, names::Names, scripts::Call, settings::RedisSettings, transport};
+use super::{
+    confirm::Waiting,
+    failure::{Failure, is_fatal, unavailable},
+    settings::{Address, RedisSettings},
+    transport::{self, Driver},
+};
 use crate::store::StoreError;
 
-const FIRST_PAUSE: Duration = Duration::from_millis(25);
-const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+/// How long a vouching is good for. No failover is as quick: from the moment at which
+/// the old primary was last seen well, to the new one's first write, it takes as long as
+/// the old one must be away to be given up (`down-after-milliseconds`,
+/// `cluster-node-timeout`).
+const GOOD_FOR: Duration = Duration::from_secs(1);
 
-/// The source of connections to one server.
-pub(super) struct Links {
-    server: Arc<Server>,
-    status: watch::Sender<Status>,
-    keeper: OnceLock<AbortHandle>,
-}
-
-/// What every new connection needs to know.
-struct Server {
-    settings: RedisSettings,
-    names: Arc<Names>,
-    follower: OnceLock<Follower>,
-}
-
-#[derive(Clone)]
-enum Status {
-    /// The first attempt is under way, at start or after a loss.
-    Connecting,
-    Up(Arc<Link>),
-    /// The last attempt failed; others follow.
-    Down(Arc<str>),
-}
-
-struct Link {
+/// An open link. It is left, never mended.
+pub(super) struct Link {
+    address: Address,
     connection: MultiplexedConnection,
-    /// Told when a call finds the connection useless.
-    broken: Notify,
-    driver: AbortHandle,
+    waiting: Option<Waiting>,
+    broken: watch::Sender<bool>,
+    /// `None`: not yet, or there is nobody who could.
+    vouched: watch::Sender<Option<Instant>>,
+    has_witnesses: bool,
+    drivers: Vec<JoinHandle<()>>,
 }
 
-/// Why a command has no answer.
-enum Failure {
-    UnknownScript,
-    Store(StoreError),
+/// An answer, and who gave it.
+pub(super) struct Answer {
+    pub(super) value: Value,
+    pub(super) link: Arc<Link>,
+    /// The slot of the key was on its way there.
+    pub(super) asking: bool,
 }
 
-impl Links {
-    pub(super) fn new(settings: RedisSettings, names: Arc<Names>) -> Self {
-        let links = Self {
-            server: Arc::new(Server { settings, names, follower: OnceLock::new() }),
-            status: watch::Sender::new(Status::Connecting),
-            keeper: OnceLock::new(),
-        };
-        if Handle::try_current().is_ok() {
-            links.start();
+impl Link {
+    /// Connects and logs in; `pushes` gets what the server sends unasked.
+    pub(super) async fn open(
+        address: &Address,
+        settings: &RedisSettings,
+        has_witnesses: bool,
+        pushes: impl AsyncPushSender,
+    ) -> Result<Self, RedisError> {
+        let broken = watch::Sender::new(false);
+        let (connection, driver) =
+            transport::connect(address, &settings.login, settings.database, pushes).await?;
+        let mut drivers = vec![drive(driver, broken.clone())];
+        let mut waiting = None;
+        if !settings.guarantee.is_none() {
+            let ignore = |_| Ok::<_, std::convert::Infallible>(());
+            let line =
+                transport::connect(address, &settings.login, settings.database, ignore).await?;
+            drivers.push(drive(line.1, broken.clone()));
+            waiting = Some(Waiting::new(line.0, settings.guarantee, settings.deadline));
         }
-        links
+        let (address, vouched) = (address.clone(), watch::Sender::new(None));
+        Ok(Self { address, connection, waiting, broken, vouched, has_witnesses, drivers })
     }
 
-    pub(super) fn settings(&self) -> &RedisSettings {
-        &self.server.settings
+    /// Where the server is.
+    pub(super) fn address(&self) -> &Address {
+        &self.address
     }
 
-    /// From the next connection on, which is made now if there is one already.
-    pub(super) fn follow(&self, follower: Follower) {
-        if self.server.follower.set(follower).is_err() {
-            tracing::error!("the store is followed already");
-        } else if let Status::Up(link) = &*self.status.borrow() {
-            link.broken.notify_one();
-        }
+    /// The connection itself, for what goes on for as long as it does.
+    pub(super) fn connection(&self) -> MultiplexedConnection {
+        self.connection.clone()
     }
 
-    /// Sends one command and reads its answer, within the deadline.
-    pub(super) async fn query<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, StoreError> {
-        let deadline = Instant::now() + self.server.settings.deadline;
-        self.attempt(command, deadline).await.map_err(Failure::into_store_error)
+    /// Gives the link up: whoever keeps it opens another one.
+    pub(super) fn give_up(&self) {
+        self.broken.send_replace(true);
     }
 
-    /// Runs a script, within the deadline.
-    pub(super) async fn run<T: FromRedisValue>(&self, call: &Call<'_>) -> Result<T, StoreError> {
-        let deadline = Instant::now() + self.server.settings.deadline;
-        match self.attempt(call.by_digest(), deadline).await {
-            // Known to have done nothing, so it is safe to send again.
-            Err(Failure::UnknownScript) => self.attempt(&call.by_source(), deadline).await,
-            answer => answer,
-        }
-        .map_err(Failure::into_store_error)
+    /// Until it is of no more use.
+    pub(super) async fn until_broken(&self) {
+        // Fails only when the sender is gone, and `self` has it.
+        let _ = self.broken.subscribe().wait_for(|broken| *broken).await;
     }
 
-    async fn attempt<T: FromRedisValue>(
+    /// Sends one command and reads its answer.
+    pub(super) async fn query<T: FromRedisValue>(
         &self,
         command: &Cmd,
         deadline: Instant,
     ) -> Result<T, Failure> {
-        let link = timeout_at(deadline, self.link())
-            .await
-            .unwrap_or_else(|_| Err(unavailable("no connection within the deadline")))?;
-        let mut connection = link.connection.clone();
-        match timeout_at(deadline, command.query_async(&mut connection)).await {
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(error)) => {
-                if is_fatal(&error) {
-                    link.broken.notify_one();
-                }
-                Err(failure(&error))
-            }
-            Err(_) => {
-                link.broken.notify_one();
-                Err(unavailable("no answer within the deadline"))
-            }
+        let mut connection = self.connection.clone();
+        match timeout_at(deadline.into(), command.query_async(&mut connection)).await {
+            Ok(answer) => answer.map_err(|error| self.failed(error)),
+            Err(_) => Err(self.silent()),
         }
     }
 
-    async fn link(&self) -> Result<Arc<Link>, Failure> {
-        self.start();
-        // Nearly always; there is no need to wait for a change then.
-        if let Status::Up(link) = &*self.status.borrow() {
-            return Ok(link.clone());
+    /// Sends several commands in one go and reads their answers, an error of the server
+    /// in the place of an answer.
+    pub(super) async fn query_all(
+        &self,
+        commands: &Pipeline,
+        deadline: Instant,
+    ) -> Result<Vec<Value>, Failure> {
+        let mut connection = self.connection.clone();
+        let count = commands.len();
+        let answers = connection.send_packed_commands(commands, 0, count);
+        let answers = match timeout_at(deadline.into(), answers).await {
+            Ok(answers) => answers.map_err(|error| self.failed(error))?,
+            Err(_) => return Err(self.silent()),
+        };
+        if answers.len() != count {
+            return Err(Failure::Store(StoreError::Damaged("answers to other commands")));
         }
-        let mut changes = self.status.subscribe();
-        let status = changes
-            .wait_for(|status| !matches!(status, Status::Connecting))
-            .await
-            .map_err(|_| unavailable("shutting down"))?;
-        match &*status {
-            Status::Up(link) => Ok(link.clone()),
-            Status::Down(reason) => Err(unavailable(reason)),
-            Status::Connecting => Err(unavailable("connecting")),
+        Ok(answers)
+    }
+
+    /// What an answer says, when it came among others.
+    pub(super) fn read<T: FromRedisValue>(&self, answer: Value) -> Result<T, Failure> {
+        let answer = answer.extract_error().map_err(|error| self.failed(error))?;
+        ::redis::from_redis_value(answer).map_err(|error| RedisError::from(error).into())
+    }
+
+    /// Waits until all that this server has answered so far is confirmed as the settings
+    /// ask; `mark` is a key there that nobody reads.
+    pub(super) async fn confirm(&self, mark: &str, asking: bool) -> Result<(), StoreError> {
+        match &self.waiting {
+            None => Ok(()),
+            Some(waiting) => waiting.confirm(mark, asking).await,
         }
     }
 
-    fn start(&self) {
-        self.keeper.get_or_init(|| {
-            let keep = keep_connected(self.server.clone(), self.status.clone());
-            tokio::spawn(keep).abort_handle()
+    /// At this instant the server was the primary.
+    pub(super) fn vouch(&self, at: Instant) {
+        self.vouched.send_if_modified(|vouched| {
+            let later = vouched.is_none_or(|before| before < at);
+            if later {
+                *vouched = Some(at);
+            }
+            later
         });
     }
-}
 
-impl Drop for Links {
-    fn drop(&mut self) {
-        if let Some(keeper) = self.keeper.get() {
-            keeper.abort();
+    /// Since when it is vouched for, if it ever was.
+    pub(super) fn vouched(&self) -> Option<Instant> {
+        *self.vouched.borrow()
+    }
+
+    /// Waits until an answer to what was sent at this instant can be believed; `ask`
+    /// makes the witnesses speak.
+    pub(super) async fn believe(
+        &self,
+        sent: Instant,
+        deadline: Instant,
+        ask: impl Fn(),
+    ) -> Result<(), Failure> {
+        if !self.has_witnesses {
+            return Ok(());
         }
+        let is_vouched = |vouched: &Option<Instant>| {
+            vouched.is_some_and(|at| at >= sent || at.elapsed() <= GOOD_FOR)
+        };
+        if is_vouched(&self.vouched.borrow()) {
+            return Ok(());
+        }
+        ask();
+        let mut vouched = self.vouched.subscribe();
+        tokio::select! {
+            found = vouched.wait_for(is_vouched) => match found {
+                Ok(_) => Ok(()),
+                Err(_) => Err(unavailable("shutting down")),
+            },
+            () = self.until_broken() => Err(unavailable("the connection was lost")),
+            () = sleep_until(deadline.into()) => Err(unavailable(
+                "nobody confirms within the deadline that the server is still the primary",
+            )),
+        }
+    }
+
+    fn failed(&self, error: RedisError) -> Failure {
+        if is_fatal(&error) {
+            self.give_up();
+        }
+        error.into()
+    }
+
+    fn silent(&self) -> Failure {
+        self.give_up();
+        unavailable("no answer within the deadline")
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
-        self.driver.abort();
+        self.drivers.iter().for_each(JoinHandle::abort);
     }
 }
 
-async fn keep_connected(server: Arc<Server>, status: watch::Sender<Status>) {
-    let address = &server.settings.address;
-    loop {
-        let (link, mut driver) = connect_at_last(&server, &status).await;
-        let connected_at = Instant::now();
-        tracing::info!(store.address = %address, "connected to the store");
-        status.send_replace(Status::Up(link.clone()));
-        // A link given up on lives as long as calls that were sent over it.
-        tokio::select! {
-            _ = &mut driver => {}
-            () = link.broken.notified() => {}
-            () = server.watch(&link) => {}
-        }
-        status.send_replace(Status::Connecting);
-        tracing::warn!(store.address = %address, "lost the connection to the store");
-        if connected_at.elapsed() < LONGEST_PAUSE {
-            // A server that lets us in and throws us out must not be run down.
-            sleep(FIRST_PAUSE).await;
-        }
-    }
-}
-
-async fn connect_at_last(
-    server: &Arc<Server>,
-    status: &watch::Sender<Status>,
-) -> (Arc<Link>, JoinHandle<()>) {
-    let address = &server.settings.address;
-    let mut pause = FIRST_PAUSE;
-    loop {
-        let reason = match timeout(server.settings.deadline, server.connect()).await {
-            Ok(Ok((link, driver))) => return (Arc::new(link), driver),
-            Ok(Err(error)) => describe(&error),
-            Err(_) => "no connection within the deadline".to_owned(),
-        };
-        if reason_is_new(&status.borrow(), &reason) {
-            tracing::warn!(store.address = %address, reason, "can't connect to the store; trying on");
-        }
-        status.send_replace(Status::Down(reason.into()));
-        sleep(pause).await;
-        pause = LONGEST_PAUSE.min(pause * 2);
-    }
-}
-
-impl Server {
-    async fn connect(self: &Arc<Self>) -> Result<(Link, JoinHandle<()>), RedisError> {
-        let server = self.clone();
-        let take = move |push: PushInfo| {
-            if let Some(follower) = server.follower.get() {
-                follower.take(&server.names, &push);
-            }
-            Ok::<_, std::convert::Infallible>(())
-        };
-        let (mut connection, driver) = transport::connect(&self.settings, take).await?;
-        if let Some(follower) = self.follower.get() {
-            follower.begin(&self.names, &mut connection).await?;
-        }
-        let broken = Notify::new();
-        Ok((Link { connection, broken, driver: driver.abort_handle() }, driver))
-    }
-
-    /// Until the link is of no more use to one who follows.
-    async fn watch(&self, link: &Link) {
-        match self.follower.get() {
-            Some(follower) => {
-                let (connection, deadline) = (link.connection.clone(), self.settings.deadline);
-                follower.watch(&self.names, connection, deadline).await;
-            }
-            None => std::future::pending().await,
-        }
-    }
-}
-
-fn reason_is_new(status: &Status, reason: &str) -> bool {
-    !matches!(status, Status::Down(last) if **last == *reason)
-}
-
-/// Whether the connection is of no more use. A server that has become read-only
-/// is a demoted primary: its name may lead to another one by now.
-fn is_fatal(error: &RedisError) -> bool {
-    error.is_unrecoverable_error() || error.kind() == ErrorKind::Server(ServerErrorKind::ReadOnly)
-}
-
-fn failure(error: &RedisError) -> Failure {
-    match error.kind() {
-        ErrorKind::Server(ServerErrorKind::NoScript) => Failure::UnknownScript,
-        ErrorKind::UnexpectedReturnType => {
-            Failure::Store(StoreError::Damaged("an answer is of another type than its key has"))
-        }
-        _ => unavailable(&describe(error)),
-    }
-}
-
-/// What went wrong, without the server's words where they may repeat what was
-/// sent: an old server answers HELLO with the password in its error.
-pub(super) fn describe(error: &RedisError) -> String {
-    match error.kind() {
-        ErrorKind::Io => error.to_string(),
-        ErrorKind::AuthenticationFailed => {
-            "the server refused the user name or the password".to_owned()
-        }
-        ErrorKind::RESP3NotSupported => {
-            "the server does not speak RESP3: Redis 6 or later is needed".to_owned()
-        }
-        ErrorKind::Server(ServerErrorKind::ResponseError) => {
-            "the server refused the command (ERR)".to_owned()
-        }
-        _ => match (error.code(), error.detail()) {
-            (Some("WRONGPASS"), _) => {
-                "the server refused the user name or the password (WRONGPASS)".to_owned()
-            }
-            (Some("NOAUTH"), _) => "the server wants a password (NOAUTH)".to_owned(),
-            (Some(code), Some(detail)) => format!("{code} {detail}"),
-            (Some(code), None) => code.to_owned(),
-            (None, _) => error.category().to_owned(),
-        },
-    }
-}
-
-fn unavailable(reason: &str) -> Failure {
-    Failure::Store(StoreError::Unavailable(reason.to_owned()))
-}
-
-impl Failure {
-    fn into_store_error(self) -> StoreError {
-        match self {
-            Self::UnknownScript => {
-                StoreError::Unavailable("the server forgot a script it was just sent".to_owned())
-            }
-            Self::Store(error) => error,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use ::redis::{Value, parse_redis_value};
-
-    use super::*;
-
-    fn server_error(line: &str) -> RedisError {
-        let answer = parse_redis_value(format!("-{line}\r\n").as_bytes()).unwrap();
-        match answer {
-            Value::ServerError(error) => error.into(),
-            other => panic!("{other:?}"),
-        }
-    }
-
-    #[test]
-    fn server_words_that_may_repeat_what_was_sent_are_not_passed_on() {
-        let old =
-            "ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, `a`, `hunter2`";
-        assert!(!describe(&server_error(old)).contains("hunter2"));
-    }
-
-    #[test]
-    fn server_words_that_help_are_passed_on() {
-        for line in ["OOM command not allowed when used memory > 'maxmemory'.", "MISCONF no disk"] {
-            assert_eq!(describe(&server_error(line)), line);
-        }
-    }
-
-    #[test]
-    fn demoted_primary_is_left() {
-        assert!(is_fatal(&server_error("READONLY You can't write against a read only replica.")));
-        assert!(!is_fatal(&server_error("OOM command not allowed")));
-    }
+fn drive(driver: Driver, broken: watch::Sender<bool>) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        driver.await;
+        broken.send_replace(true);
+    })
 }

@@ -1,16 +1,34 @@
-//! The store on a Redis or Valkey server.
+//! The store on Redis or Valkey: one server, one with replicas under sentinels, a cluster.
 //!
 //! Records are strings, indexes and live counts are sorted sets: see `names`. The use
-//! of tokens comes in over a stream, and is kept in hashes: see `usage`.
-//! What must be atomic is a script of one key (`scripts`), which a cluster
-//! accepts too. One connection carries all calls (`link`); it is replaced
-//! behind the callers' backs, and while there is none a call fails at once.
+//! of tokens comes in over a stream, and is kept in hashes: see `usage`. What must be
+//! atomic is a script of one key (`scripts`), which a cluster accepts too.
+//!
+//! | module | what lives there |
+//! |---|---|
+//! | `settings`, `tls`, `transport` | where servers are, and a connection to one |
+//! | `link` | one open link, and whether what it says can be believed |
+//! | `kept`, `sentinel` | one primary, found and kept |
+//! | `cluster` | many primaries |
+//! | `servers` | which of them a command goes to |
+//! | `follow` | being told of changes, and the heartbeat |
+//! | `confirm` | waiting for replicas and disks |
+//!
+//! A link is replaced behind the callers' backs, and while there is none a call fails at
+//! once. To add a topology: a variant of [`Topology`], a form of URL, and a kind in `servers`.
 
+mod cluster;
+mod confirm;
+mod failure;
 mod follow;
+mod kept;
 mod link;
 mod names;
 mod scripts;
+mod sentinel;
+mod servers;
 mod settings;
+mod tls;
 mod transport;
 mod usage;
 
@@ -19,10 +37,14 @@ use std::{fmt, sync::Arc, time::Duration};
 use ::redis::{Cmd, cmd};
 use async_trait::async_trait;
 
-pub use self::settings::{
-    Address, BadTlsSettings, DEFAULT_DEADLINE, DEFAULT_PREFIX, RedisSettings,
+use self::{follow::Follower, names::Names, servers::Servers};
+pub use self::{
+    settings::{
+        Address, DEFAULT_DEADLINE, DEFAULT_PREFIX, Endpoint, Guarantee, Login, RedisSettings,
+        SentinelSettings, Topology,
+    },
+    tls::{BadTlsSettings, Identity, Security},
 };
-use self::{follow::Follower, link::Links, names::Names};
 use super::{Changes, Index, Key, StoreError, StoreReader, StoreWriter, Swap};
 use crate::{
     clock::Timestamp,
@@ -30,9 +52,9 @@ use crate::{
     usage::Usage,
 };
 
-/// A store on one Redis server. Share it in an `Arc`.
+/// A store on Redis. Share it in an `Arc`.
 pub struct RedisStore {
-    links: Links,
+    servers: Servers,
     names: Arc<Names>,
 }
 
@@ -40,18 +62,18 @@ impl RedisStore {
     /// A store that connects by itself, now inside a Tokio runtime or else at the
     /// first call, and again whenever its connection is lost.
     ///
-    /// The server need not be up: until it is, every call is
+    /// No server need be up: until one is, every call is
     /// [`StoreError::Unavailable`].
     pub fn new(settings: RedisSettings) -> Self {
         let names = Arc::new(Names::new(&settings.prefix));
-        Self { links: Links::new(settings, names.clone()), names }
+        Self { servers: Servers::new(settings, names.clone()), names }
     }
 }
 
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisStore")
-            .field("settings", self.links.settings())
+            .field("settings", self.servers.settings())
             .finish_non_exhaustive()
     }
 }
@@ -59,29 +81,20 @@ impl fmt::Debug for RedisStore {
 #[async_trait]
 impl StoreReader for RedisStore {
     async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        match keys {
-            [] => Ok(Vec::new()),
-            [key] => {
-                let value = self.links.query(cmd("GET").arg(self.names.record(key))).await?;
-                Ok(vec![value])
-            }
-            keys => {
-                let mut read = cmd("MGET");
-                for key in keys {
-                    read.arg(self.names.record(key));
-                }
-                let values: Vec<_> = self.links.query(&read).await?;
-                if values.len() == keys.len() {
-                    Ok(values)
-                } else {
-                    Err(StoreError::Damaged("MGET answered another number of values"))
-                }
-            }
+        if keys.is_empty() {
+            return Ok(Vec::new());
+        }
+        let values =
+            self.servers.read(keys.iter().map(|key| self.names.record(key)).collect()).await?;
+        if values.len() == keys.len() {
+            Ok(values)
+        } else {
+            Err(StoreError::Damaged("MGET answered another number of values"))
         }
     }
 
     fn follow(&self, changes: Arc<dyn Changes>, interval: Duration) {
-        self.links.follow(Follower { changes, interval });
+        self.servers.follow(Follower { changes, interval });
     }
 
     async fn report_usage(&self, notes: &[(TokenId, Usage)]) -> Result<(), StoreError> {
@@ -116,16 +129,18 @@ impl StoreWriter for RedisStore {
             .arg(expected.unwrap_or_default())
             .arg(new.unwrap_or_default())
             .arg(expire_at.as_bytes());
-        let done: bool = self.links.run(&call).await?;
+        let done = self.servers.run_to_write(&call).await?;
         Ok(if done { Swap::Done } else { Swap::Conflict })
     }
 
     async fn index_add(&self, index: Index, id: i64) -> Result<(), StoreError> {
-        self.links.query(cmd("ZADD").arg(self.names.index(index)).arg(id).arg(id)).await
+        let name = self.names.index(index);
+        self.servers.write(&name, cmd("ZADD").arg(&name).arg(id).arg(id)).await
     }
 
     async fn index_remove(&self, index: Index, id: i64) -> Result<(), StoreError> {
-        self.links.query(cmd("ZREM").arg(self.names.index(index)).arg(id)).await
+        let name = self.names.index(index);
+        self.servers.query(&name, cmd("ZREM").arg(&name).arg(id)).await
     }
 
     async fn index_page(
@@ -134,7 +149,8 @@ impl StoreWriter for RedisStore {
         after: i64,
         limit: usize,
     ) -> Result<Vec<i64>, StoreError> {
-        self.links.query(&members_above(&self.names.index(index), after, limit)).await
+        let name = self.names.index(index);
+        self.servers.query(&name, &members_above(&name, after, limit)).await
     }
 
     async fn reserve(
@@ -155,11 +171,12 @@ impl StoreWriter for RedisStore {
             .arg(until.as_bytes())
             .arg(now.millis().to_string().as_bytes())
             .arg(limit.to_string().as_bytes());
-        self.links.run(&call).await
+        self.servers.run_to_write(&call).await
     }
 
     async fn release(&self, account: AccountId, token: TokenId) -> Result<(), StoreError> {
-        self.links.query(cmd("ZREM").arg(self.names.live(account)).arg(token.get())).await
+        let name = self.names.live(account);
+        self.servers.query(&name, cmd("ZREM").arg(&name).arg(token.get())).await
     }
 
     async fn reserved(
@@ -168,11 +185,16 @@ impl StoreWriter for RedisStore {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<i64>, StoreError> {
-        self.links.query(&members_above(&self.names.live(account), now.millis(), limit)).await
+        let name = self.names.live(account);
+        self.servers.query(&name, &members_above(&name, now.millis(), limit)).await
     }
 
     async fn beat(&self) -> Result<(), StoreError> {
-        self.links.query(cmd("INCR").arg(self.names.heartbeat())).await
+        self.servers.beat().await
+    }
+
+    async fn confirm(&self, key: &Key) -> Result<(), StoreError> {
+        self.servers.confirm(&self.names.record(key)).await
     }
 
     async fn merge_reported(&self, now: Timestamp) -> Result<bool, StoreError> {

@@ -37,9 +37,20 @@ impl Names {
         }
     }
 
-    /// The number that goes up while an issuer writes.
-    pub(super) fn heartbeat(&self) -> String {
-        format!("{}hb", self.prefix)
+    /// The number that goes up while an issuer writes; in a cluster each node has one,
+    /// with the tag of a slot that it has.
+    pub(super) fn heartbeat(&self, tag: Option<&str>) -> String {
+        self.tagged("hb", tag)
+    }
+
+    /// The number that goes up before an issuer waits for replicas; tagged in a cluster.
+    pub(super) fn mark(&self, tag: Option<&str>) -> String {
+        self.tagged("mk", tag)
+    }
+
+    fn tagged(&self, name: &str, tag: Option<&str>) -> String {
+        let prefix = &self.prefix;
+        tag.map_or_else(|| format!("{prefix}{name}"), |tag| format!("{prefix}{name}:{{{tag}}}"))
     }
 
     /// What the names of the records that verifiers hold begin with. None begins with

@@ -105,6 +105,11 @@ impl Call<'_> {
         self
     }
 
+    /// What it is about.
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
     /// The call to a server that knows the script.
     pub(super) fn by_digest(&self) -> &Cmd {
         &self.by_digest

@@ -1,13 +1,11 @@
-//! How to reach a server.
+//! How to reach a server, or several.
 
 use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
-use tokio_rustls::rustls::{
-    ClientConfig, RootCertStore,
-    crypto::ring,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
-};
+use tokio_rustls::rustls::{ClientConfig, pki_types::ServerName};
 use zeroize::Zeroizing;
+
+use super::tls::Security;
 
 /// How long a call may take, connecting included, unless set otherwise.
 pub const DEFAULT_DEADLINE: Duration = Duration::from_secs(1);
@@ -18,44 +16,130 @@ pub const DEFAULT_PREFIX: &str = "tessera:";
 /// All that a [`super::RedisStore`] needs to know.
 #[derive(Clone)]
 pub struct RedisSettings {
-    /// Where the server is.
-    pub address: Address,
-    /// The ACL user; `None` is the server's `default` user.
-    pub username: Option<String>,
-    /// The user's password.
-    pub password: Option<Zeroizing<String>>,
-    /// The number of the database, 0 by default.
+    /// Which servers there are.
+    pub topology: Topology,
+    /// Who we are to them.
+    pub login: Login,
+    /// The number of the database, 0 by default; in a cluster there is no other.
     pub database: u16,
     /// What comes before every name.
     pub prefix: String,
     /// How long a call may take, connecting included.
     pub deadline: Duration,
+    /// What a write must have reached before it is acknowledged.
+    pub guarantee: Guarantee,
 }
 
 impl RedisSettings {
-    /// The server at `address` with everything else at its default.
-    pub fn new(address: Address) -> Self {
+    /// Servers with everything else at its default.
+    pub fn new(topology: Topology) -> Self {
         Self {
-            address,
-            username: None,
-            password: None,
+            topology,
+            login: Login::default(),
             database: 0,
             prefix: DEFAULT_PREFIX.to_owned(),
             deadline: DEFAULT_DEADLINE,
+            guarantee: Guarantee::default(),
         }
+    }
+}
+
+/// Which servers hold the records, and how the one to ask is found.
+#[derive(Clone, Debug)]
+pub enum Topology {
+    /// One server.
+    One(Address),
+    /// The primary that sentinels name.
+    Sentinel(SentinelSettings),
+    /// A cluster, found through any of these nodes.
+    Cluster(Vec<Endpoint>, Security),
+}
+
+/// Who names the primary.
+#[derive(Clone, Debug)]
+pub struct SentinelSettings {
+    /// The sentinels: a majority of them must be reached.
+    pub sentinels: Vec<Endpoint>,
+    /// What the primary is called in their configuration.
+    pub master: String,
+    /// Who we are to the sentinels.
+    pub login: Login,
+    /// For sentinels and servers alike.
+    pub security: Security,
+}
+
+/// What a write must have reached before it is acknowledged, beyond the primary's memory.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Guarantee {
+    /// So many replicas (`WAIT`); 0 asks none.
+    pub replicas: u32,
+    /// And the disks of the primary and of as many replicas (`WAITAOF`, Redis 7.2).
+    pub disks: bool,
+}
+
+impl Guarantee {
+    /// Whether there is anything to wait for.
+    pub(super) const fn is_none(self) -> bool {
+        self.replicas == 0 && !self.disks
+    }
+}
+
+/// A user and a password.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Login {
+    /// The ACL user; `None` is the server's `default` user.
+    pub username: Option<String>,
+    /// The user's password.
+    pub password: Option<Zeroizing<String>>,
+}
+
+/// A host and a port.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Endpoint {
+    /// Name or address, without brackets.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Login")
+            .field("username", &self.username)
+            .field("password", &self.password.as_ref().map(|_| "(not shown)"))
+            .finish()
     }
 }
 
 impl fmt::Debug for RedisSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("RedisSettings")
-            .field("address", &self.address)
-            .field("username", &self.username)
-            .field("password", &self.password.as_ref().map(|_| "(not shown)"))
+            .field("topology", &self.topology)
+            .field("login", &self.login)
             .field("database", &self.database)
             .field("prefix", &self.prefix)
             .field("deadline", &self.deadline)
+            .field("guarantee", &self.guarantee)
             .finish()
+    }
+}
+
+impl fmt::Debug for Security {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Plain => "Plain",
+            Self::Tls(_) => "Tls",
+        })
     }
 }
 
@@ -69,7 +153,7 @@ pub enum Address {
         /// Port.
         port: u16,
     },
-    /// TLS over TCP: make it with [`Address::tls`].
+    /// TLS over TCP: make it with [`Security::address`].
     Tls {
         /// Name or address.
         host: String,
@@ -82,33 +166,6 @@ pub enum Address {
     },
     /// A unix socket.
     Unix(PathBuf),
-}
-
-impl Address {
-    /// A TLS server whose certificate is for `host` and signed under one of the
-    /// certificates in `ca_pem`. No other authority is trusted, the system's
-    /// included.
-    ///
-    /// # Errors
-    /// When `ca_pem` is not a list of certificates, or `host` can be in none.
-    pub fn tls(host: &str, port: u16, ca_pem: &[u8]) -> Result<Self, BadTlsSettings> {
-        let name = ServerName::try_from(host.to_owned()).map_err(|_| BadTlsSettings::HostName)?;
-        let mut roots = RootCertStore::empty();
-        for certificate in CertificateDer::pem_slice_iter(ca_pem) {
-            let certificate = certificate.map_err(|_| BadTlsSettings::NotPem)?;
-            roots.add(certificate).map_err(|_| BadTlsSettings::NotACertificate)?;
-        }
-        if roots.is_empty() {
-            return Err(BadTlsSettings::NotPem);
-        }
-        // The provider is named here, so that nothing depends on what the process installed.
-        let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|_| BadTlsSettings::Versions)?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        Ok(Self::Tls { host: host.to_owned(), port, name, config: Arc::new(config) })
-    }
 }
 
 impl fmt::Display for Address {
@@ -129,21 +186,4 @@ impl fmt::Debug for Address {
         };
         write!(f, "{kind}({self})")
     }
-}
-
-/// Why TLS can't be set up.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum BadTlsSettings {
-    /// No certificate can be for such a host.
-    #[error("the host is neither a DNS name nor an IP address, so no certificate can be for it")]
-    HostName,
-    /// Not PEM, or no certificate in it.
-    #[error("there is no PEM certificate (-----BEGIN CERTIFICATE-----) in it")]
-    NotPem,
-    /// PEM, but what is in it is no certificate.
-    #[error("a certificate in it can't be read")]
-    NotACertificate,
-    /// The TLS library was built without TLS 1.2 and 1.3.
-    #[error("the TLS library offers no protocol version")]
-    Versions,
 }

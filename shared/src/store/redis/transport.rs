@@ -9,44 +9,49 @@ use ::redis::{
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpStream, UnixStream},
-    task::JoinHandle,
 };
 use tokio_rustls::TlsConnector;
 
-use super::settings::{Address, RedisSettings};
+use super::settings::{Address, Login};
 
 /// Calls that may wait to be written before the next one waits for its turn.
 const QUEUE: usize = 1024;
 
-/// Connects and logs in. `pushes` gets what the server sends unasked. The task drives the connection and ends with it.
+/// Carries the bytes of a connection until it ends.
+pub(super) type Driver = Pin<Box<dyn Future<Output = ()> + Send>>;
+
+/// Connects and logs in. `pushes` gets what the server sends unasked.
 pub(super) async fn connect(
-    settings: &RedisSettings,
+    address: &Address,
+    login: &Login,
+    database: u16,
     pushes: impl AsyncPushSender,
-) -> Result<(MultiplexedConnection, JoinHandle<()>), RedisError> {
-    let stream = open(&settings.address).await?;
+) -> Result<(MultiplexedConnection, Driver), RedisError> {
+    let stream = open(address).await?;
     // The deadline is kept by the caller, over the whole call.
     let config = AsyncConnectionConfig::new()
         .set_response_timeout(None)
         .set_pipeline_buffer_size(QUEUE)
         .set_push_sender(pushes);
+    let info = info(login, database);
     let (connection, driver) =
-        MultiplexedConnection::new_with_config(&login(settings), stream, config).await?;
-    Ok((connection, tokio::spawn(driver)))
+        MultiplexedConnection::new_with_config(&info, stream, config).await?;
+    Ok((connection, Box::pin(driver)))
 }
 
-fn login(settings: &RedisSettings) -> RedisConnectionInfo {
+fn info(login: &Login, database: u16) -> RedisConnectionInfo {
     // No CLIENT SETINFO: a narrow ACL need not allow it.
-    let mut login = RedisConnectionInfo::default()
+    let mut info = RedisConnectionInfo::default()
         .set_protocol(ProtocolVersion::RESP3)
-        .set_db(settings.database.into())
+        .set_db(database.into())
         .set_skip_set_lib_name();
-    if let Some(username) = &settings.username {
-        login = login.set_username(username);
+    if let Some(username) = &login.username {
+        info = info.set_username(username);
     }
-    if let Some(password) = &settings.password {
-        login = login.set_password(password.as_str());
+    if let Some(password) = &login.password {
+        info = info.set_password(password.as_str());
     }
-    login
+    info
 }
 
 trait Duplex: AsyncRead + AsyncWrite + Send {}

@@ -38,14 +38,15 @@ impl RedisStore {
         }
         let mut add = cmd("XADD");
         add.arg(self.names.reported()).arg("MAXLEN").arg("~").arg(MOST_REPORTS);
-        let _: String = self.links.query(add.arg("*").arg(FIELD).arg(pack(notes))).await?;
+        add.arg("*").arg(FIELD).arg(pack(notes));
+        let _: String = self.servers.query(&self.names.reported(), &add).await?;
         Ok(())
     }
 
     pub(super) async fn merge_page(&self, now: Timestamp) -> Result<bool, StoreError> {
         let mut page = cmd("XRANGE");
         page.arg(self.names.reported()).arg("-").arg("+").arg("COUNT").arg(PAGE);
-        let entries: Vec<Entry> = self.links.query(&page).await?;
+        let entries: Vec<Entry> = self.servers.query(&self.names.reported(), &page).await?;
         if entries.is_empty() {
             return Ok(false);
         }
@@ -55,7 +56,7 @@ impl RedisStore {
         for (id, _) in &entries {
             remove.arg(id);
         }
-        let _: i64 = self.links.query(&remove).await?;
+        let _: i64 = self.servers.query(&self.names.reported(), &remove).await?;
         Ok(entries.len() == PAGE)
     }
 
@@ -92,7 +93,7 @@ impl RedisStore {
                 call = call.arg(number.to_string().as_bytes());
             }
         }
-        self.links.run(&call).await
+        self.servers.run(&call).await
     }
 
     pub(super) async fn usage_of(&self, tokens: &[TokenId]) -> Result<Vec<Usage>, StoreError> {
@@ -101,14 +102,15 @@ impl RedisStore {
 
     async fn usage_of_one(&self, token: TokenId) -> Result<Usage, StoreError> {
         let (name, field) = self.names.usage(token);
-        let value: Option<String> = self.links.query(cmd("HGET").arg(name).arg(field)).await?;
+        let value: Option<String> =
+            self.servers.query(&name, cmd("HGET").arg(&name).arg(field)).await?;
         value.map_or(Ok(Usage::default()), |value| parse(&value))
     }
 
     pub(super) async fn remove_usage(&self, tokens: &[TokenId]) -> Result<(), StoreError> {
         for token in tokens {
             let (name, field) = self.names.usage(*token);
-            let _: i64 = self.links.query(cmd("HDEL").arg(name).arg(field)).await?;
+            let _: i64 = self.servers.query(&name, cmd("HDEL").arg(&name).arg(field)).await?;
         }
         Ok(())
     }

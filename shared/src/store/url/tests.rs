@@ -1,14 +1,27 @@
 use super::*;
+use crate::store::redis::{Endpoint, Login, Topology};
 
 fn redis(text: &str) -> RedisUrl {
     match StoreUrl::parse(text) {
-        Ok(StoreUrl::Redis(url)) => url,
+        Ok(StoreUrl::Redis(url)) => *url,
         other => panic!("{text}: {other:?}"),
     }
 }
 
 fn options(ca_file: Option<&str>, password: Option<&str>) -> StoreOptions {
-    StoreOptions { ca_file: ca_file.map(PathBuf::from), password: password.map(str::to_owned) }
+    StoreOptions {
+        ca_file: ca_file.map(PathBuf::from),
+        password: password.map(str::to_owned),
+        ..StoreOptions::default()
+    }
+}
+
+fn at(host: &str, port: u16) -> Endpoint {
+    Endpoint { host: host.to_owned(), port }
+}
+
+fn password(login: &Login) -> Option<&str> {
+    login.password.as_ref().map(|password| password.as_str())
 }
 
 #[test]
@@ -22,19 +35,22 @@ fn embedded_url_is_a_directory() {
 #[test]
 fn redis_url_may_say_everything() {
     let url = redis("redis://us%40er:p%2Fa%3Ass@db.example:7000/3?prefix=a%3Ab:");
-    assert_eq!(url.transport, Transport::Tcp("db.example".to_owned(), 7000));
-    assert_eq!(url.username.as_deref(), Some("us@er"));
-    assert_eq!(url.password.as_ref().map(|password| password.as_str()), Some("p/a:ss"));
-    assert_eq!((url.database, url.prefix.as_str()), (3, "a:b:"));
+    assert_eq!(url.transport, Transport::One(at("db.example", 7000)));
+    assert_eq!(url.login.username.as_deref(), Some("us@er"));
+    assert_eq!(password(&url.login), Some("p/a:ss"));
+    assert_eq!((url.database, url.prefix.as_str(), url.is_tls), (3, "a:b:", false));
 }
 
 #[test]
 fn redis_url_need_say_little() {
     for text in ["redis://h", "redis://h/", "redis://h:6379", "redis://h:6379/0", "redis://@h"] {
-        assert_eq!(redis(text), redis("redis://h:6379/0?prefix=tessera:"), "{text}");
+        let url = redis(text);
+        assert_eq!(url.transport, Transport::One(at("h", 6379)), "{text}");
+        assert_eq!((url.database, url.prefix.as_str()), (0, "tessera:"), "{text}");
+        assert_eq!((url.login.username.as_deref(), password(&url.login)), (None, None), "{text}");
     }
     let url = redis("redis://:secret@h");
-    assert_eq!((url.username, url.password.is_some()), (None, true));
+    assert_eq!((url.login.username.as_deref(), password(&url.login)), (None, Some("secret")));
 }
 
 #[test]
@@ -42,10 +58,8 @@ fn hosts_are_names_and_addresses_of_both_kinds() {
     for (host, read) in
         [("127.0.0.1", "127.0.0.1"), ("[::1]", "::1"), ("redis-0.local", "redis-0.local")]
     {
-        assert_eq!(
-            redis(&format!("redis://{host}")).transport,
-            Transport::Tcp(read.to_owned(), 6379)
-        );
+        assert_eq!(redis(&format!("redis://{host}")).transport, Transport::One(at(read, 6379)));
+        assert_eq!(redis(&format!("redis://{host}:1")).transport, Transport::One(at(read, 1)));
     }
 }
 
@@ -53,7 +67,48 @@ fn hosts_are_names_and_addresses_of_both_kinds() {
 fn unix_url_is_a_path() {
     let url = redis("redis+unix:///run/my%20redis/r.sock?db=2&prefix=p&user=u");
     assert_eq!(url.transport, Transport::Unix(PathBuf::from("/run/my redis/r.sock")));
-    assert_eq!((url.database, url.prefix.as_str(), url.username.as_deref()), (2, "p", Some("u")));
+    let user = url.login.username.as_deref();
+    assert_eq!((url.database, url.prefix.as_str(), user), (2, "p", Some("u")));
+}
+
+#[test]
+fn sentinel_url_names_sentinels_and_the_primary() {
+    let text =
+        "redis+sentinel://u:p@h1:1,[::1]:2,h3/my%2Dmaster/4?sentinel_user=s&sentinel_password=q";
+    let url = redis(text);
+    let sentinels = vec![at("h1", 1), at("::1", 2), at("h3", 26379)];
+    assert_eq!(url.transport, Transport::Sentinel(sentinels, "my-master".to_owned()));
+    assert_eq!((url.login.username.as_deref(), password(&url.login)), (Some("u"), Some("p")));
+    let sentinel = &url.sentinel_login;
+    assert_eq!((sentinel.username.as_deref(), password(sentinel)), (Some("s"), Some("q")));
+    assert_eq!(url.database, 4);
+    assert_eq!(format!("{url}"), "redis+sentinel://h1:1,[::1]:2,h3:26379/my-master");
+    assert_eq!(redis("redis+sentinel://h/m").database, 0);
+    let apart = StoreOptions { sentinel_password: Some("r".to_owned()), ..options(None, None) };
+    match url.settings(apart).unwrap().topology {
+        Topology::Sentinel(settings) => assert_eq!(password(&settings.login), Some("r")),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn cluster_url_names_nodes() {
+    let url = redis("redis+cluster://u:p@h1:1,h2?prefix=p:");
+    assert_eq!(url.transport, Transport::Cluster(vec![at("h1", 1), at("h2", 6379)]));
+    assert_eq!((url.prefix.as_str(), password(&url.login)), ("p:", Some("p")));
+    for text in ["redis+cluster://h", "redis+cluster://h/", "redis+cluster://h/0"] {
+        assert_eq!(redis(text).transport, Transport::Cluster(vec![at("h", 6379)]), "{text}");
+    }
+}
+
+#[test]
+fn each_network_url_has_a_form_with_tls() {
+    for text in ["rediss://h", "rediss+sentinel://h/m", "rediss+cluster://h"] {
+        let url = redis(&format!("{text}?ca_file=a&cert_file=b&key_file=c"));
+        assert!(url.is_tls && format!("{url}").starts_with("rediss"), "{text}");
+        let files = [url.ca_file, url.cert_file, url.key_file];
+        assert_eq!(files, ["a", "b", "c"].map(|file| Some(PathBuf::from(file))), "{text}");
+    }
 }
 
 #[test]
@@ -65,8 +120,18 @@ fn wrong_urls_are_told_what_would_be_right() {
         ("http://h", E::Scheme),
         ("embedded:", E::Directory),
         ("embedded://data", E::Directory),
-        ("redis+sentinel://h1:1,h2:2/name/0", E::NotYet("redis+sentinel")),
-        ("redis+cluster://h1:1,h2:2", E::NotYet("redis+cluster")),
+        ("redis+other://h", E::Scheme),
+        ("rediss+unix:///s", E::Scheme),
+        ("redisss://h", E::Scheme),
+        ("redis://h1,h2", E::OneHost),
+        ("redis+sentinel://h", E::Primary),
+        ("redis+sentinel://h//0", E::Primary),
+        ("redis+sentinel://h/m/x", E::Database),
+        ("redis+sentinel://h,/m", E::Host),
+        ("redis+cluster://h1,,h2", E::Host),
+        ("redis+cluster://h/1", E::ClusterDatabase),
+        ("redis+cluster://h/name/0", E::ClusterDatabase),
+        ("redis+cluster://h?prefix={t}:", E::Braces),
         ("redis:", E::Host),
         ("redis:///0", E::Host),
         ("redis://h:port", E::Syntax),
@@ -91,6 +156,8 @@ fn wrong_urls_are_told_what_would_be_right() {
         "redis://h?prefix=a&prefix=b",
         "rediss://h?insecure",
         "redis+unix:///s?password=x",
+        "redis+sentinel://h/m?ca_file=x",
+        "redis+cluster://h?sentinel_user=x",
     ] {
         assert!(matches!(StoreUrl::parse(text), Err(E::Parameter(_))), "{text}");
     }
@@ -112,6 +179,8 @@ fn password_is_in_no_text() {
         "redis://:hunter2@h/x",
         "redis://a:hunter2@",
         "x://a:hunter2@h",
+        "redis+cluster://a:hunter2@h/9",
+        "redis+sentinel://a:hunter2@h?sentinel_password=hunter2",
     ] {
         let error = StoreUrl::parse(wrong).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("hunter2"), "{error}");
@@ -121,15 +190,23 @@ fn password_is_in_no_text() {
 #[test]
 fn password_given_apart_goes_before() {
     let settings = redis("redis://u:a@h").settings(options(None, Some("b"))).unwrap();
-    assert_eq!(settings.password.as_ref().map(|password| password.as_str()), Some("b"));
+    assert_eq!(password(&settings.login), Some("b"));
 }
 
 #[test]
 fn tls_needs_an_authority_and_an_authority_needs_tls() {
     let open = |url: &str, ca_file| redis(url).settings(options(ca_file, None)).map(|_| ());
     assert!(matches!(open("rediss://h", None), Err(OpenError::NoCaFile)));
-    assert!(matches!(open("redis://h", Some("ca.pem")), Err(OpenError::CaFileWithoutTls)));
+    assert!(matches!(open("redis://h", Some("ca.pem")), Err(OpenError::FileWithoutTls(_))));
     let unreadable = open("rediss://h?ca_file=/no/such/file", None);
-    assert!(matches!(unreadable, Err(OpenError::CaFileUnreadable { .. })));
+    assert!(matches!(unreadable, Err(OpenError::Unreadable { .. })));
     assert!(matches!(open("rediss://h", Some("/dev/null")), Err(OpenError::Tls { .. })));
+    let half = StoreOptions { cert_file: Some("x".into()), ..options(Some("/dev/null"), None) };
+    let half = redis("rediss://h").settings(half).map(|_| ());
+    assert!(matches!(half, Err(OpenError::HalfIdentity(_))));
+    let plain = StoreOptions { key_file: Some("x".into()), ..options(None, None) };
+    let plain = redis("redis+cluster://h").settings(plain).map(|_| ());
+    assert!(matches!(plain, Err(OpenError::FileWithoutTls(_))));
+    let lost = StoreOptions { sentinel_password: Some("x".into()), ..options(None, None) };
+    assert!(matches!(redis("redis://h").settings(lost), Err(OpenError::NoSentinels)));
 }

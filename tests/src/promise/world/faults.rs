@@ -12,7 +12,7 @@ use tokio::{
 use super::{
     super::dice::Dice,
     World,
-    stage::{Machines, Stage},
+    stage::{Machines, Servers, Stage},
 };
 use crate::proxy::{Proxy, Towards, Which};
 
@@ -29,7 +29,11 @@ impl World {
         over: watch::Receiver<bool>,
     ) -> JoinSet<()> {
         let mut tasks = JoinSet::new();
-        tasks.spawn(self.clone().break_machines(stage.machines.clone(), over.clone()));
+        if stage.is_group {
+            tasks.spawn(self.clone().break_group(stage.machines.clone(), over.clone()));
+        } else {
+            tasks.spawn(self.clone().break_machines(stage.machines.clone(), over.clone()));
+        }
         if !stage.proxies.is_empty() {
             tasks.spawn(self.clone().break_network(stage.proxies.clone(), over));
         }
@@ -45,31 +49,22 @@ impl World {
         let mut machines = machines.lock().await;
         while pause(self.calm(&mut dice), &mut over).await {
             machines.services.iter_mut().for_each(|service| service.assert_running());
-            let Machines { services, redis } = &mut *machines;
-            match (redis, dice.below(100)) {
-                (Some(redis), 0..30) => {
+            match (&mut machines.servers, dice.below(100)) {
+                (Servers::One(redis), 0..30) => {
                     let fault = self.begin("Redis is stopped (SIGSTOP)");
                     redis.stop();
                     pause(self.a_fault(&mut dice, 4), &mut over).await;
                     redis.cont();
                     self.recorder.fault_over(fault);
                 }
-                (Some(redis), 30..60) => {
+                (Servers::One(redis), 30..60) => {
                     let fault = self.begin("Redis is killed");
                     redis.kill9().await;
                     pause(self.a_fault(&mut dice, 3), &mut over).await;
                     redis.restart().await;
                     self.recorder.fault_over(fault);
                 }
-                _ => {
-                    let number = dice.below(services.len());
-                    let service = &mut services[number];
-                    let fault = self.begin(format_args!("{} is killed", service.name));
-                    service.kill9().await;
-                    pause(self.a_fault(&mut dice, 1), &mut over).await;
-                    service.restart();
-                    self.recorder.fault_over(fault);
-                }
+                _ => machines.kill_a_service(&self, &mut dice, &mut over).await,
             }
         }
         machines.services.iter_mut().for_each(|service| service.assert_running());
@@ -101,19 +96,37 @@ impl World {
         }
     }
 
-    fn begin(&self, what: impl fmt::Display) -> usize {
+    pub(super) fn begin(&self, what: impl fmt::Display) -> usize {
         self.recorder.fault(what.to_string())
     }
 
     /// Long enough, mostly, for what was lost to come back.
-    fn calm(&self, dice: &mut Dice) -> Duration {
+    pub(super) fn calm(&self, dice: &mut Dice) -> Duration {
         dice.millis(300..=3_500)
     }
 
     /// Up to so many times the bound.
-    fn a_fault(&self, dice: &mut Dice, bounds: u32) -> Duration {
+    pub(super) fn a_fault(&self, dice: &mut Dice, bounds: u32) -> Duration {
         let longest = u64::try_from((self.plan.bound * bounds).as_millis()).unwrap();
         dice.millis(20..=longest)
+    }
+}
+
+impl Machines {
+    /// Kills one of the services for a while.
+    pub(super) async fn kill_a_service(
+        &mut self,
+        world: &World,
+        dice: &mut Dice,
+        over: &mut watch::Receiver<bool>,
+    ) {
+        let number = dice.below(self.services.len());
+        let service = &mut self.services[number];
+        let fault = world.begin(format_args!("{} is killed", service.name));
+        service.kill9().await;
+        pause(world.a_fault(dice, 1), over).await;
+        service.restart();
+        world.recorder.fault_over(fault);
     }
 }
 
@@ -181,6 +194,7 @@ impl fmt::Display for Which {
         f.write_str(match self {
             Self::All => "all connections",
             Self::Tracking => "the tracking connection alone",
+            Self::Servers => "connections of servers alone",
         })
     }
 }

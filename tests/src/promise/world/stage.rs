@@ -5,13 +5,13 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tokio::sync::Mutex;
 
-use super::Plan;
+use super::{Plan, Store};
 use crate::{
+    group::{Cluster, SentinelGroup},
     process::Process,
     proxy::Proxy,
     redis::Redis,
     service::{self, Place},
-    system::Backend,
 };
 
 const VERIFIERS: usize = 3;
@@ -21,6 +21,8 @@ pub(super) struct Stage {
     pub(super) issuer: Place,
     pub(super) verifiers: Vec<Place>,
     pub(super) machines: Arc<Mutex<Machines>>,
+    /// Whether the store is several servers.
+    pub(super) is_group: bool,
     /// In the order of the services.
     pub(super) proxies: Arc<[Proxy]>,
     dir: Option<TempDir>,
@@ -30,7 +32,16 @@ pub(super) struct Stage {
 pub(super) struct Machines {
     /// The first is the issuer, or the whole embedded installation.
     pub(super) services: Vec<Service>,
-    pub(super) redis: Option<Redis>,
+    pub(super) servers: Servers,
+}
+
+/// The servers of the store.
+pub(super) enum Servers {
+    /// The store is files.
+    None,
+    One(Redis),
+    Sentinels(SentinelGroup),
+    Cluster(Cluster),
 }
 
 /// A program that can be killed and started again where it was.
@@ -49,10 +60,21 @@ impl Stage {
         let many = "--tokens-per-account=100000".to_owned();
         let soon = plan.bound + Duration::from_millis(1_500);
         let soon = format!("--key-publication-delay={}ms", soon.as_millis());
+        let confirmed = format!("--store-min-replicas={}", plan.confirmations());
         let (issuer, path) = (Place::free(), dir.path().to_owned());
-        let mut stage = match plan.backend {
-            Backend::Embedded => Self::embedded(issuer, vec![bound, many, soon], path),
-            Backend::Redis => Self::over_redis(issuer, bound, vec![many, soon], path).await,
+        let mut stage = match plan.store {
+            Store::Embedded => Self::embedded(issuer, vec![bound, many, soon], path),
+            Store::Redis => Self::over_redis(issuer, bound, vec![many, soon], path).await,
+            Store::Sentinel => {
+                let group = SentinelGroup::start().await;
+                let (url, servers) = (group.url(), Servers::Sentinels(group));
+                Self::over_group(issuer, url, servers, bound, vec![many, soon, confirmed], path)
+            }
+            Store::Cluster => {
+                let cluster = Cluster::start().await;
+                let (url, servers) = (cluster.url(), Servers::Cluster(cluster));
+                Self::over_group(issuer, url, servers, bound, vec![many, soon, confirmed], path)
+            }
         };
         stage.dir = Some(dir);
         let places = std::iter::once(issuer).chain(stage.verifiers.iter().copied());
@@ -72,7 +94,7 @@ impl Stage {
         let data = dir.join("data");
         let up = move || service::up(&data, issuer, verifier, &flags, &dir);
         let services = vec![Service::new("tessera up", up)];
-        Self::new(issuer, vec![verifier], Machines { services, redis: None }, Vec::new())
+        Self::new(issuer, vec![verifier], Machines { services, servers: Servers::None }, Vec::new())
     }
 
     async fn over_redis(issuer: Place, bound: String, more: Vec<String>, dir: PathBuf) -> Self {
@@ -93,12 +115,37 @@ impl Stage {
             let start = move || service::verifier(&file, &url, place, &flags, &folder);
             services.push(Service::new(&format!("verifier {number}"), start));
         }
-        Self::new(issuer, verifiers, Machines { services, redis: Some(redis) }, proxies)
+        Self::new(issuer, verifiers, Machines { services, servers: Servers::One(redis) }, proxies)
+    }
+
+    /// Nothing stands between these servers and the services: they name each other. What
+    /// is acknowledged is on a replica, so that no failover may lose it.
+    fn over_group(
+        issuer: Place,
+        url: String,
+        servers: Servers,
+        bound: String,
+        more: Vec<String>,
+        dir: PathBuf,
+    ) -> Self {
+        let verifiers: Vec<_> = (0..VERIFIERS).map(|_| Place::free()).collect();
+        let flags = [vec![bound.clone()], more].concat();
+        let (at, folder) = (url.clone(), dir.clone());
+        let start = move || service::issuer(&at, issuer, &flags, &folder);
+        let mut services = vec![Service::new("the issuer", start)];
+        for (number, place) in verifiers.iter().copied().enumerate() {
+            let (url, flags) = (url.clone(), vec![bound.clone()]);
+            let (file, folder) = (format!("verifier-{number}"), dir.clone());
+            let start = move || service::verifier(&file, &url, place, &flags, &folder);
+            services.push(Service::new(&format!("verifier {number}"), start));
+        }
+        Self::new(issuer, verifiers, Machines { services, servers }, Vec::new())
     }
 
     fn new(issuer: Place, verifiers: Vec<Place>, machines: Machines, proxies: Vec<Proxy>) -> Self {
+        let is_group = matches!(machines.servers, Servers::Sentinels(_) | Servers::Cluster(_));
         let machines = Arc::new(Mutex::new(machines));
-        Self { issuer, verifiers, machines, proxies: proxies.into(), dir: None }
+        Self { issuer, verifiers, machines, is_group, proxies: proxies.into(), dir: None }
     }
 
     /// On a failure the value that this answers tells how to repeat the run, and where
@@ -143,7 +190,7 @@ impl Drop for Told {
         if !std::thread::panicking() {
             return;
         }
-        let Plan { backend, seed, lasting, bound } = &self.plan;
+        let Plan { store, seed, lasting, bound } = &self.plan;
         eprintln!("the logs are in {:?}", self.dir.take().map(TempDir::keep));
         eprintln!(
             "to repeat: TESSERA_PROMISE_SEED={seed} TESSERA_PROMISE_SECONDS={} \
@@ -151,7 +198,7 @@ impl Drop for Told {
              -- --nocapture",
             lasting.as_secs(),
             bound.as_millis(),
-            format!("{backend:?}").to_lowercase(),
+            format!("{store:?}").to_lowercase(),
         );
     }
 }

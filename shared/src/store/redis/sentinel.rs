@@ -1,0 +1,256 @@
+//! The primary that sentinels name.
+//!
+//! A server is believed to be the primary when it says so itself (`ROLE`) and a majority
+//! of all sentinels names it and sees nothing wrong with it. For a failover, a majority
+//! has to have found the old primary down; so one of any other majority knows.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    time::{Duration, Instant},
+};
+
+use ::redis::{RedisError, Value, aio::MultiplexedConnection, cmd};
+use futures_util::future::join_all;
+use tokio::{
+    sync::{Mutex, Notify},
+    time::{sleep, timeout},
+};
+
+use super::{
+    failure::describe,
+    link::Link,
+    settings::{Address, Endpoint, SentinelSettings},
+    transport,
+};
+
+/// How often the sentinels are asked while all is well.
+const INTERVAL: Duration = Duration::from_millis(250);
+/// What in the flags of a primary speaks against it.
+const DOUBTS: [&str; 4] = ["s_down", "o_down", "failover_in_progress", "force_failover"];
+
+/// All sentinels of one primary.
+pub(super) struct Sentinels {
+    settings: SentinelSettings,
+    connections: Vec<Mutex<Option<Open>>>,
+    asked: Notify,
+}
+
+/// A connection to a sentinel, with the task that drives it.
+struct Open(MultiplexedConnection, tokio::task::JoinHandle<()>);
+
+/// What one sentinel says.
+#[derive(Debug, PartialEq, Eq)]
+struct Report {
+    primary: Endpoint,
+    is_well: bool,
+    /// How many sentinels there are.
+    sentinels: usize,
+}
+
+impl Sentinels {
+    pub(super) fn new(settings: SentinelSettings) -> Self {
+        let connections = settings.sentinels.iter().map(|_| Mutex::new(None)).collect();
+        Self { settings, connections, asked: Notify::new() }
+    }
+
+    /// Has them asked at once.
+    pub(super) fn ask_now(&self) {
+        self.asked.notify_one();
+    }
+
+    /// Where the primary is.
+    pub(super) async fn find(&self, deadline: Duration) -> Result<Address, String> {
+        let primary = self.named(deadline).await?;
+        self.settings.security.address(&primary).map_err(|error| error.to_string())
+    }
+
+    /// Whether the server at the end of a new link is the primary.
+    pub(super) async fn admit(&self, link: &Link, deadline: Duration) -> Result<(), String> {
+        let at = Instant::now();
+        is_primary(link, deadline).await?;
+        let primary = self.find(deadline).await?;
+        if !is_at(link, &primary) {
+            return Err(format!("the sentinels name {primary}"));
+        }
+        link.vouch(at);
+        Ok(())
+    }
+
+    /// Vouches for the link, over and over, until it leads to a primary no more.
+    pub(super) async fn attend(&self, link: &Link, deadline: Duration) {
+        loop {
+            tokio::select! {
+                () = sleep(INTERVAL) => {}
+                () = self.asked.notified() => {}
+            }
+            let at = Instant::now();
+            if let Err(reason) = is_primary(link, deadline).await {
+                tracing::warn!(store.address = %link.address(), reason, "leaving the server");
+                return;
+            }
+            match self.find(deadline).await {
+                Ok(primary) if is_at(link, &primary) => link.vouch(at),
+                Ok(primary) => {
+                    tracing::warn!(store.address = %link.address(), %primary, "the sentinels name another primary");
+                    return;
+                }
+                Err(reason) => tracing::debug!(reason, "the sentinels do not confirm the primary"),
+            }
+        }
+    }
+
+    async fn named(&self, deadline: Duration) -> Result<Endpoint, String> {
+        let asked = self.settings.sentinels.iter().zip(&self.connections);
+        let asked = asked.map(|(at, connection)| async move {
+            let report = timeout(deadline / 2, self.ask(at, connection)).await;
+            report.unwrap_or_else(|_| Err("no answer within the deadline".to_owned()))
+        });
+        judge(join_all(asked).await)
+    }
+
+    async fn ask(&self, at: &Endpoint, connection: &Mutex<Option<Open>>) -> Result<Report, String> {
+        let mut connection = connection.lock().await;
+        // Taken out, so that it is gone when this is cut short or fails.
+        let mut open = match connection.take() {
+            Some(open) if !open.1.is_finished() => open,
+            _ => self.open(at).await?,
+        };
+        let mut question = cmd("SENTINEL");
+        question.arg("MASTER").arg(&self.settings.master);
+        let answer: Result<HashMap<String, String>, RedisError> =
+            question.query_async(&mut open.0).await;
+        let answer = answer.map_err(|error| match error.code() {
+            Some("ERR") => format!("{at} knows no primary of this name"),
+            _ => describe(&error),
+        })?;
+        *connection = Some(open);
+        Report::of(&answer).ok_or_else(|| format!("{at} answered something else"))
+    }
+
+    async fn open(&self, at: &Endpoint) -> Result<Open, String> {
+        let SentinelSettings { login, security, .. } = &self.settings;
+        let address = security.address(at).map_err(|error| error.to_string())?;
+        let ignore = |_| Ok::<_, std::convert::Infallible>(());
+        let opened = transport::connect(&address, login, 0, ignore).await;
+        let (connection, driver) = opened.map_err(|error| format!("{at}: {}", describe(&error)))?;
+        Ok(Open(connection, tokio::spawn(driver)))
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.1.abort();
+    }
+}
+
+impl Report {
+    fn of(answer: &HashMap<String, String>) -> Option<Self> {
+        let others: usize = answer.get("num-other-sentinels")?.parse().ok()?;
+        let host = answer.get("ip")?.clone();
+        let port = answer.get("port")?.parse().ok()?;
+        let is_well = !answer.get("flags")?.split(',').any(|flag| DOUBTS.contains(&flag));
+        Some(Self { primary: Endpoint { host, port }, is_well, sentinels: others + 1 })
+    }
+}
+
+/// The primary that a majority names and sees nothing wrong with.
+fn judge(reports: Vec<Result<Report, String>>) -> Result<Endpoint, String> {
+    let known = reports.iter().flatten().map(|report| report.sentinels).max().unwrap_or(0);
+    let needed = known.max(reports.len()) / 2 + 1;
+    let mut votes: HashMap<&Endpoint, usize> = HashMap::new();
+    let (mut doubts, mut failure) = (0, None);
+    for report in &reports {
+        match report {
+            Ok(report) if report.is_well => *votes.entry(&report.primary).or_default() += 1,
+            Ok(_) => doubts += 1,
+            Err(reason) => failure = Some(reason),
+        }
+    }
+    let most = votes.values().copied().max().unwrap_or(0);
+    if let Some((primary, _)) = votes.into_iter().find(|(_, count)| *count >= needed) {
+        return Ok(primary.clone());
+    }
+    if reports.len() < needed {
+        return Err(format!(
+            "the store URL names {} sentinels of {known}, and {needed} have to agree: name them all",
+            reports.len()
+        ));
+    }
+    let more = failure.map(|reason| format!("; {reason}")).unwrap_or_default();
+    Err(format!(
+        "{needed} sentinels have to agree on a primary; {most} do, {doubts} see it down{more}"
+    ))
+}
+
+fn is_at(link: &Link, primary: &Address) -> bool {
+    link.address().to_string() == primary.to_string()
+}
+
+/// Whether the server says itself that it is a primary.
+async fn is_primary(link: &Link, deadline: Duration) -> Result<(), String> {
+    let role = link.query::<Vec<Value>>(&cmd("ROLE"), Instant::now() + deadline).await;
+    let role = role.map_err(|failure| failure.into_store_error().to_string())?;
+    match role.first() {
+        Some(Value::BulkString(role)) if role == b"master" => Ok(()),
+        Some(Value::SimpleString(role)) if role == "master" => Ok(()),
+        _ => Err("the server is a replica".to_owned()),
+    }
+}
+
+impl fmt::Display for Sentinels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {} sentinels", self.settings.master, self.settings.sentinels.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn says(host: &str, is_well: bool, sentinels: usize) -> Result<Report, String> {
+        let primary = Endpoint { host: host.to_owned(), port: 6379 };
+        Ok(Report { primary, is_well, sentinels })
+    }
+
+    fn silent() -> Result<Report, String> {
+        Err("out of reach".to_owned())
+    }
+
+    #[test]
+    fn a_majority_of_all_sentinels_decides_and_none_less() {
+        let named = |reports| judge(reports).map(|primary| primary.host);
+        assert_eq!(named(vec![says("a", true, 3), says("a", true, 3), silent()]), Ok("a".into()));
+        assert_eq!(named(vec![says("a", true, 1)]), Ok("a".into()));
+        for undecided in [
+            vec![says("a", true, 3), silent(), silent()],
+            vec![says("a", true, 3), says("b", true, 3), silent()],
+            vec![says("a", true, 3), says("a", false, 3), silent()],
+            vec![says("a", true, 3), says("a", true, 5), silent()],
+            vec![silent()],
+            vec![],
+        ] {
+            assert!(named(undecided).is_err());
+        }
+    }
+
+    #[test]
+    fn a_url_that_names_too_few_sentinels_is_told_so() {
+        let error = judge(vec![says("a", true, 3)]).unwrap_err();
+        assert!(error.contains("name them all"), "{error}");
+    }
+
+    #[test]
+    fn flags_that_speak_of_a_failover_are_doubts() {
+        let answer = |flags: &str| {
+            let fields =
+                [("ip", "10.0.0.1"), ("port", "1"), ("flags", flags), ("num-other-sentinels", "2")];
+            fields.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
+        };
+        assert!(Report::of(&answer("master")).unwrap().is_well);
+        assert!(Report::of(&answer("master,disconnected")).unwrap().is_well);
+        for flags in ["s_down,master", "master,s_down,o_down", "master,failover_in_progress"] {
+            assert!(!Report::of(&answer(flags)).unwrap().is_well, "{flags}");
+        }
+    }
+}
