@@ -19,6 +19,7 @@ pub mod promise;
 pub mod proxy;
 pub mod reader;
 pub mod redis;
+pub mod redis_commands;
 pub mod refused;
 pub mod service;
 pub mod system;

@@ -1,4 +1,5 @@
-//! A real `redis-server` of the test's own, killed when dropped.
+//! A real `redis-server` of the test's own, or what `TESSERA_TEST_REDIS` names, killed
+//! when dropped.
 
 use std::{
     io::{BufRead, BufReader},
@@ -31,7 +32,8 @@ impl RedisServer {
     /// Starts the server, on the same ports as before, and waits until it accepts.
     pub(crate) fn restart(&mut self) {
         let file = |name: &str| self.dir.join(name).into_os_string();
-        let mut command = Command::new("redis-server");
+        let program = std::env::var_os("TESSERA_TEST_REDIS");
+        let mut command = Command::new(program.unwrap_or_else(|| "redis-server".into()));
         command
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .args(["--requirepass", PASSWORD, "--tls-auth-clients", "no"])
