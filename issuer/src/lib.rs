@@ -9,6 +9,7 @@
 //! | `service`, `http` | the gRPC and HTTP faces |
 //! | `keys`, `encryption` | the signing keys, and what they are sealed with |
 //! | `bootstrap`, `sweep` | the first start, the clean-up |
+//! | `durability` | whether the store keeps what it acknowledges |
 //! | `usage` | when permanent tokens are used |
 //!
 //! To add an RPC: write it in the `.proto`, the domain as a method of `Core` beside
@@ -18,6 +19,7 @@ mod admin;
 mod bootstrap;
 mod caller;
 mod core;
+mod durability;
 mod encryption;
 mod failure;
 mod fields;
@@ -59,7 +61,10 @@ use tessera_shared::{
     store::StoreWriter,
     usage::{UsageNotes, report_during},
 };
-use tokio::{sync::watch, time::MissedTickBehavior};
+use tokio::{
+    sync::{oneshot, watch},
+    time::MissedTickBehavior,
+};
 use tonic::{server::NamedService, service::Routes};
 use tonic_health::server::HealthReporter;
 
@@ -67,6 +72,7 @@ pub use crate::bootstrap::FirstAdministrator;
 use crate::{
     bootstrap::FirstStart,
     core::{Core, Policy},
+    durability::Durability,
     keys::{KeyRules, Keys},
     service::{admin::AdminApi, issuer::IssuerApi},
     throttle::{Limits, Throttle},
@@ -116,7 +122,8 @@ impl IssuerError {
 }
 
 /// Serves until `shutdown`, then drains. `ready` is called once it can serve, with the
-/// first administrator if this issuer made it. A store out of reach is waited for:
+/// first administrator if this issuer made it. A store that would lose what it acknowledges is
+/// refused, but for development. A store out of reach is waited for:
 /// until it is reached, health says NOT_SERVING and calls fail with UNAVAILABLE.
 ///
 /// # Errors
@@ -131,6 +138,7 @@ pub async fn run(
     tessera_shared::jwt::provider::install();
     let core = Arc::new(core(config, store).await?);
     let first = first_start(config)?;
+    let durability = Durability::of(config, core.clock.clone())?;
     let (mut health, health_service) = tonic_health::server::health_reporter();
     report(&health, false).await;
     let routes = Routes::new(IssuerServiceServer::new(IssuerApi(core.clone())))
@@ -139,19 +147,30 @@ pub async fn run(
     let routes = tessera_serve::with_reflection(routes, &[])?;
     let router = tessera_serve::server(config.tls.as_ref())?.add_routes(routes);
     let beats = tokio::spawn(beat(core.store.clone(), config.staleness_bound / BEATS_PER_BOUND));
-    let background = tokio::spawn(prepare(core.clone(), first, ready, health.clone()));
+    let (refuse, refused) = oneshot::channel();
+    let preparing = prepare(core.clone(), first, ready, health.clone());
+    let background = tokio::spawn(async move {
+        match durability.check().await {
+            Ok(()) => drop(tokio::join!(preparing, durability.keep_looking())),
+            Err(error) => drop(refuse.send(error)),
+        }
+    });
     let gathering = tokio::spawn(usage::keep_gathering(core.clone(), config.usage_interval));
     let (stop, stopped) = watch::channel(());
     let until = |mut stopped: watch::Receiver<()>| async move {
         let _ = stopped.changed().await;
     };
     let end = async {
-        shutdown.await;
+        let refused = tokio::select! {
+            () = shutdown => None,
+            Ok(error) = refused => Some(error),
+        };
         background.abort();
         beats.abort();
         gathering.abort();
         tessera_serve::end_health(&mut health, &SERVICES).await;
         let _ = stop.send(());
+        refused
     };
     let grpc =
         tessera_serve::grpc(router, listeners.grpc, until(stopped.clone()), config.drain_timeout);
@@ -159,8 +178,11 @@ pub async fn run(
     let http = tessera_serve::http(app, listeners.http, config.tls.as_ref(), until(stopped));
     let serving = async { tokio::join!(end, grpc, http) };
     let interval = config.usage_interval;
-    let (_, served, answered) =
+    let (refused, served, answered) =
         report_during(Box::pin(serving), &core.usage, &*core.store, interval).await;
+    if let Some(error) = refused {
+        return Err(error);
+    }
     served?;
     Ok(answered?)
 }

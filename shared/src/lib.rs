@@ -18,5 +18,6 @@ pub mod record;
 pub mod revocation;
 pub mod role;
 pub mod store;
+pub mod survey;
 pub mod telemetry;
 pub mod usage;

@@ -89,7 +89,8 @@ fn wait_until_ready(process: &mut Child) {
     let log = BufReader::new(process.stdout.take().unwrap());
     let mut seen = String::new();
     for line in log.lines().map_while(Result::ok) {
-        if line.contains("accept connections at") {
+        // Redis 7.0 names the socket's path, later ones and Valkey the kind of each listener.
+        if ["connections at", "connections unix"].iter().any(|end| line.contains(end)) {
             return;
         }
         seen += &line;

@@ -14,7 +14,8 @@ use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
 use super::tables;
 use crate::store::StoreError;
 
-const FILE_NAME: &str = "tessera.redb";
+/// The database in the store's folder.
+pub(crate) const FILE_NAME: &str = "tessera.redb";
 
 /// Why an embedded store can't be opened.
 #[derive(Debug, thiserror::Error)]

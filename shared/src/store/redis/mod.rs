@@ -8,6 +8,7 @@
 
 mod follow;
 mod link;
+mod look;
 mod names;
 mod scripts;
 mod settings;
@@ -19,6 +20,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use ::redis::{Cmd, cmd};
 use async_trait::async_trait;
 
+pub(crate) use self::look::{Answer, Look};
 pub use self::settings::{
     Address, BadTlsSettings, DEFAULT_DEADLINE, DEFAULT_PREFIX, RedisSettings,
 };

@@ -97,7 +97,7 @@ pub enum OpenError {
 }
 
 impl RedisUrl {
-    pub(super) fn settings(&self, options: StoreOptions) -> Result<RedisSettings, OpenError> {
+    pub(crate) fn settings(&self, options: StoreOptions) -> Result<RedisSettings, OpenError> {
         let ca_file = options.ca_file.as_ref().or(self.ca_file.as_ref());
         let address = match (&self.transport, ca_file) {
             (Transport::Tls(host, port), Some(path)) => tls_address(host, *port, path)?,
