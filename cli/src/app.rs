@@ -75,7 +75,7 @@ enum ClientCommand {
     Verify(VerifyArgs),
     /// Load a verifier with requests, and show how it fares
     Bench(BenchArgs),
-    /// Administer accounts, users, roles and signing keys
+    /// Administer accounts, users, roles, signing keys and backups
     #[command(subcommand)]
     Admin(AdminCommand),
     /// Ask a server whether it is serving (grpc.health.v1)

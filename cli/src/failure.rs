@@ -14,7 +14,7 @@ Exit codes:
    1  `verify`, `bench`: a token is denied; `health`: not SERVING; `doctor`: a promise is broken
    2  wrong usage
    3  a fault on this side: a file, the terminal, the output
-  64  `doctor`, `admin export`, `admin import`: a bad setting; and 69: the store gives no answer
+  64  `doctor`, `admin export|import|copy`: a bad setting; and 69: the store gives no answer
   11  CANCELLED           17  PERMISSION_DENIED    23  INTERNAL
   12  UNKNOWN             18  RESOURCE_EXHAUSTED   24  UNAVAILABLE
   13  INVALID_ARGUMENT    19  FAILED_PRECONDITION  25  DATA_LOSS
@@ -110,6 +110,9 @@ pub(crate) enum Failure {
     /// The store's settings can't be used.
     #[error("{0}")]
     BadStore(String),
+    /// A backup can't be made or used.
+    #[error(transparent)]
+    Backup(tessera_shared::backup::BackupError),
     /// The store gives no answer.
     #[error("{0}")]
     StoreAway(String),
@@ -144,7 +147,8 @@ impl Failure {
             | Self::Empty(_) => ExitCode::from(2),
             Self::BadStore(_) => ExitCode::from(tessera_shared::config::USAGE),
             Self::StoreAway(_) => ExitCode::from(UNAVAILABLE),
-            Self::Incomplete(_)
+            Self::Backup(_)
+            | Self::Incomplete(_)
             | Self::Input(..)
             | Self::File { .. }
             | Self::OpenToOthers { .. }

@@ -1,4 +1,4 @@
-//! Whether the store keeps what it acknowledges: looked at before the first write, and
+//! Whether the store keeps what it acknowledges: looked at before the first record is written, and
 //! again while the issuer runs, for settings change and a failover brings another server.
 
 use std::{sync::Arc, time::Duration};

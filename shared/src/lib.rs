@@ -5,6 +5,7 @@
 //! Time and randomness are arguments everywhere: see [`clock::Clock`] and
 //! [`ring::rand::SecureRandom`].
 
+pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod examine;

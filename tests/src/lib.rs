@@ -10,6 +10,7 @@
 pub mod ask;
 pub mod cli;
 pub mod client;
+pub mod crash;
 pub mod gateway;
 pub mod guarded;
 pub mod http;
