@@ -113,6 +113,9 @@ pub(crate) enum Failure {
     /// A backup can't be made or used.
     #[error(transparent)]
     Backup(tessera_shared::backup::BackupError),
+    /// Lines of a file that say what can't be.
+    #[error("{}: nothing is written\n{}", .0.display(), .1)]
+    WrongLines(PathBuf, String),
     /// The store gives no answer.
     #[error("{0}")]
     StoreAway(String),
@@ -148,6 +151,7 @@ impl Failure {
             Self::BadStore(_) => ExitCode::from(tessera_shared::config::USAGE),
             Self::StoreAway(_) => ExitCode::from(UNAVAILABLE),
             Self::Backup(_)
+            | Self::WrongLines(..)
             | Self::Incomplete(_)
             | Self::Input(..)
             | Self::File { .. }

@@ -9,6 +9,7 @@ pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod examine;
+pub mod foreign;
 pub mod id;
 pub mod jwt;
 pub mod keys;

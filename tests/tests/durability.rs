@@ -147,7 +147,7 @@ async fn a_doctor_looks_at_a_folder_in_use_and_at_rest() {
     let cli = Cli::of(&system);
     let seen = cli.run(&line).json();
     assert!(seen["file"].as_str().unwrap().contains("in use"), "{seen}");
-    assert!(seen["free space"].is_string(), "{seen}");
+    assert!(seen["free_space"].is_string(), "{seen}");
     system.end().await;
     let seen = cli.run(&line).json();
     assert!(seen["file"].as_str().unwrap().contains("opens"), "{seen}");

@@ -19,7 +19,7 @@ use tessera_tests::{
 const VERIFIER: [&str; 9] =
     ["auth", "hello", "ping", "get", "mget", "client|tracking", "xadd", "quit", "reset"];
 /// What it reads; `:` stands before an id.
-const READ: [&str; 7] = ["a:", "u:", "t:", "rev:", "roles", "jwk", "hb"];
+const READ: [&str; 9] = ["a:", "u:", "t:", "rev:", "h:", "imports", "roles", "jwk", "hb"];
 
 /// An installation in which every kind of key is there.
 async fn lived_in() -> System {

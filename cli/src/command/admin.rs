@@ -6,6 +6,7 @@ use tessera_proto::v1::{ListRolesRequest, admin_service_client::AdminServiceClie
 use super::{
     account::{self, AccountCommand},
     backup::{self, CopyArgs, ExportArgs, ImportArgs},
+    import_hashes::{self, ImportHashesArgs},
     key::{self, KeyCommand},
     user::{self, UserCommand},
 };
@@ -29,6 +30,8 @@ pub(crate) enum AdminCommand {
     Export(ExportArgs),
     /// Fill a store from a backup file
     Import(ImportArgs),
+    /// Take in tokens of another system by their SHA-256, so that their holders keep them
+    ImportHashes(ImportHashesArgs),
     /// Fill a store from another
     Copy(CopyArgs),
 }
@@ -47,6 +50,7 @@ pub(crate) async fn run(command: AdminCommand, context: &Context) -> Result<(), 
         AdminCommand::Key(command) => key::run(command, context).await,
         AdminCommand::Export(args) => Box::pin(backup::export(args, context)).await,
         AdminCommand::Import(args) => Box::pin(backup::import(args, context)).await,
+        AdminCommand::ImportHashes(args) => Box::pin(import_hashes::run(args, context)).await,
         AdminCommand::Copy(args) => Box::pin(backup::copy(args, context)).await,
     }
 }

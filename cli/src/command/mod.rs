@@ -8,6 +8,7 @@ pub(crate) mod completions;
 pub(crate) mod doctor;
 pub(crate) mod health;
 pub(crate) mod identity;
+pub(crate) mod import_hashes;
 pub(crate) mod key;
 pub(crate) mod login;
 pub(crate) mod logout;

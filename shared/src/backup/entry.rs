@@ -37,10 +37,14 @@ pub enum Kind {
     PrivateKey = 10,
     /// The public signing keys.
     KeySet = 11,
+    /// That there are tokens of other systems.
+    Imports = 12,
+    /// Which token a string of another system is.
+    Foreign = 13,
 }
 
 impl Kind {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Roles,
         Self::Revocations,
         Self::Account,
@@ -52,22 +56,26 @@ impl Kind {
         Self::Usage,
         Self::PrivateKey,
         Self::KeySet,
+        Self::Imports,
+        Self::Foreign,
     ];
 
-    /// Its name, in the plural.
+    /// Its name, in the plural, as a field's.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Roles => "role catalogues",
-            Self::Revocations => "buckets of revocations",
+            Self::Roles => "role_catalogues",
+            Self::Revocations => "buckets_of_revocations",
             Self::Account => "accounts",
             Self::Username => "usernames",
             Self::Password => "passwords",
             Self::User => "users",
             Self::Session => "sessions",
-            Self::Token => "permanent tokens",
-            Self::Usage => "times of use",
-            Self::PrivateKey => "private keys",
-            Self::KeySet => "key sets",
+            Self::Token => "permanent_tokens",
+            Self::Usage => "times_of_use",
+            Self::PrivateKey => "private_keys",
+            Self::KeySet => "key_sets",
+            Self::Imports => "records_of_imports",
+            Self::Foreign => "ways_to_imported_tokens",
         }
     }
 }
@@ -94,10 +102,14 @@ pub(super) struct Entry {
     /// Of a token: when a replaced secret last was.
     #[prost(uint32, tag = "6")]
     reused: u32,
+    /// The hash of a string of another system.
+    #[prost(bytes = "vec", tag = "7")]
+    hash: Vec<u8>,
 }
 
 impl Entry {
     pub(super) fn record(key: &Key, value: Vec<u8>) -> Self {
+        let mut hash = Vec::new();
         let (kind, id, name) = match key {
             Key::Roles => (Kind::Roles, 0, ""),
             Key::Revocations(bucket) => (Kind::Revocations, i64::from(*bucket), ""),
@@ -109,9 +121,14 @@ impl Entry {
             Key::Token(id) => (Kind::Token, id.get(), ""),
             Key::PrivateKey(kid) => (Kind::PrivateKey, 0, kid.as_str()),
             Key::KeySet => (Kind::KeySet, 0, ""),
+            Key::Imports => (Kind::Imports, 0, ""),
+            Key::Foreign(of) => {
+                hash.extend_from_slice(of);
+                (Kind::Foreign, 0, "")
+            }
         };
         let name = name.to_owned();
-        Self { kind: kind as u32, id, name, value, ..Self::default() }
+        Self { kind: kind as u32, id, name, value, hash, ..Self::default() }
     }
 
     pub(super) fn usage(token: TokenId, usage: Usage) -> Self {
@@ -140,6 +157,11 @@ impl Entry {
             Kind::Token => Key::Token(self.id.try_into().map_err(wrong)?),
             Kind::PrivateKey => Key::PrivateKey(self.name.clone()),
             Kind::KeySet => Key::KeySet,
+            Kind::Imports => Key::Imports,
+            Kind::Foreign => {
+                let hash = self.hash.as_slice().try_into();
+                Key::Foreign(hash.map_err(|_| BackupError::Damaged("an entry without its hash"))?)
+            }
             Kind::Usage => return Ok(None),
         }))
     }
@@ -199,7 +221,7 @@ impl fmt::Display for Entry {
             Some(Kind::User | Kind::Password) => write!(f, "user {}", self.id),
             Some(Kind::Session) => write!(f, "session {}", self.id),
             Some(Kind::Token) => write!(f, "permanent token {}", self.id),
-            Some(kind) => f.write_str(kind.name()),
+            Some(kind) => f.write_str(&kind.name().replace('_', " ")),
             None => f.write_str("an unknown record"),
         }
     }

@@ -46,6 +46,13 @@ impl Place {
         for id in 1..=TOKENS {
             place.token(id).await;
         }
+        let imported = |token: &mut PermanentToken| {
+            token.imported_hash = vec![9; 32];
+            Ok::<_, StoreError>(())
+        };
+        records::update(store, token(9).into(), imported).await.unwrap();
+        store.swap(&Key::Foreign([9; 32]), None, Some(b"leads to 9"), None).await.unwrap();
+        store.swap(&Key::Imports, None, Some(b"there are"), None).await.unwrap();
         store.report_usage(&[(token(3), Usage::use_at(NOW))]).await.unwrap();
         place
     }
@@ -99,7 +106,14 @@ async fn an_import_has_all_that_the_export_had_plain_or_sealed_and_can_be_repeat
         let filled = to.import(&from.file(), false).await.unwrap();
         assert_eq!(filled.written, counts);
         assert_eq!(to.tokens().await, from.tokens().await);
-        let key = [Key::Token(token(3)), Key::Password(UserId::FIRST), Key::Roles];
+        let key = [
+            Key::Token(token(3)),
+            Key::Password(UserId::FIRST),
+            Key::Roles,
+            Key::Foreign([9; 32]),
+            Key::Imports,
+        ];
+        assert!(from.store.read(&key).await.unwrap().iter().all(Option::is_some));
         assert_eq!(to.store.read(&key).await.unwrap(), from.store.read(&key).await.unwrap());
         assert_eq!(to.store.usage(&[token(3)]).await.unwrap(), [Usage::use_at(NOW)]);
         let live = to.store.reserved(AccountId::FIRST, NOW, 10_000).await.unwrap();

@@ -9,7 +9,7 @@ use super::{BackupError, PAGE, Scope, entry::Entry};
 use crate::{
     id::{AccountId, SessionId, TokenId, UserId},
     keys::{self, KeySet},
-    record::User,
+    record::{PermanentToken, User},
     store::{Index, Key, REVOCATION_BUCKETS, StoreWriter, records},
 };
 
@@ -50,7 +50,7 @@ impl<'a> Walk<'a> {
         Ok(Some(match step {
             Step::Foundations => {
                 let buckets = (0..REVOCATION_BUCKETS).map(Key::Revocations);
-                let keys: Vec<_> = std::iter::once(Key::Roles).chain(buckets).collect();
+                let keys: Vec<_> = [Key::Roles, Key::Imports].into_iter().chain(buckets).collect();
                 self.read(keys).await?
             }
             Step::Page(index, after) => {
@@ -105,6 +105,15 @@ impl<'a> Walk<'a> {
     async fn tokens(&self, ids: &[i64]) -> Result<Vec<Entry>, BackupError> {
         let ids: Vec<_> = ids.iter().filter_map(|id| TokenId::try_from(*id).ok()).collect();
         let mut entries = self.read(ids.iter().copied().map(Key::Token).collect()).await?;
+        let mut leads = Vec::new();
+        for token in &entries {
+            let token: PermanentToken = records::decode(&token.value)?;
+            // What leads to a token is written before it.
+            leads.extend(token.imported_hash.as_slice().try_into().ok().map(Key::Foreign));
+        }
+        let mut found = self.read(leads).await?;
+        found.append(&mut entries);
+        entries = found;
         let usage = self.store.usage(&ids).await?;
         let used = ids.into_iter().zip(usage).filter(|(_, usage)| usage.to_seconds() != (0, 0));
         entries.extend(used.map(|(token, usage)| Entry::usage(token, usage)));

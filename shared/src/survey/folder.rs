@@ -52,7 +52,7 @@ fn rights(survey: &mut Survey, path: &Path, right: u32) {
 fn room(survey: &mut Survey, dir: &Path) {
     let Ok(disk) = rustix::fs::statvfs(dir) else { return };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    survey.facts.push(("free space", mebibytes(free)));
+    survey.facts.push(("free_space", mebibytes(free)));
     if free < LITTLE_ROOM {
         let what =
             format!("{} are free: when the disk is full, no token can be made", mebibytes(free));

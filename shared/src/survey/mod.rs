@@ -101,7 +101,7 @@ pub async fn survey(
             let rights = rights::Rights::seen(&mut look, user).await?;
             findings.extend(rights.findings(user));
             let mut facts = server.facts();
-            facts.push(("rights checked", rights.checked().to_string()));
+            facts.push(("rights_checked", rights.checked().to_string()));
             Survey { facts, findings }
         }
     };

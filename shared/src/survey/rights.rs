@@ -55,7 +55,7 @@ const ISSUER_HAS_NO_USE_FOR: &[&str] = &[
 const VERIFIER_NEEDS: &[&str] = &[
     "PING",
     "GET {}t:0",
-    "MGET {}t:0 {}u:0 {}a:0 {}rev:0 {}roles {}jwk",
+    "MGET {}t:0 {}u:0 {}a:0 {}rev:0 {}h:0 {}imports {}roles {}jwk",
     "GET {}hb",
     "CLIENT TRACKING OFF",
     "XADD {}use NOMKSTREAM 0-0 u x",

@@ -7,6 +7,7 @@
 //! | `known` | what is held of one token, with its answer encoded |
 //! | `facts` | what many tokens share: owners, catalogue, keys, revocations |
 //! | `flights` | look-ups under way: once for all who ask the same, together for who ask at once |
+//! | `foreign` | strings of other systems |
 //! | `learning` | asking the store |
 //!
 //! An answer is given from memory only if, *after* it was worked out, the proof that it
@@ -16,6 +17,7 @@
 mod facts;
 mod flights;
 mod following;
+mod foreign;
 mod known;
 mod learning;
 #[cfg(test)]
