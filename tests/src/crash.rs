@@ -1,7 +1,7 @@
 //! Kill -9 at random moments, under load, and what is left afterwards.
 //!
 //! Writers create, rotate and revoke permanent tokens, and keep what was acknowledged
-//! ([`ledger`]). A process is killed, started again, and every verdict is compared with the
+//! (`ledger`). A process is killed, started again, and every verdict is compared with the
 //! ledger; so are the lists, and on Redis the keys themselves. What was never acknowledged
 //! may be done or not, but nothing may be half done.
 

@@ -153,6 +153,9 @@ enum Form {
     Json(std::io::Lines<BufReader<File>>),
 }
 
+/// The number of a line, and its token or what is wrong with it.
+type Placed = (u64, Result<ForeignToken, String>);
+
 /// The lines of a file, one at a time.
 struct Lines<'a> {
     args: &'a ImportHashesArgs,
@@ -173,8 +176,8 @@ impl<'a> Lines<'a> {
         Ok(Self { args, form, read: 0 })
     }
 
-    /// The next token, or what is wrong with its line, and where that is.
-    fn next(&mut self) -> Result<Option<(u64, Result<ForeignToken, String>)>, Failure> {
+    /// The next line; `None` at the end.
+    fn next(&mut self) -> Result<Option<Placed>, Failure> {
         self.read += 1;
         let (place, line) = match &mut self.form {
             Form::Json(lines) => match lines.next() {

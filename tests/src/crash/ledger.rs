@@ -70,7 +70,7 @@ impl Ledger {
             let tokens: Vec<_> = part.iter().map(|(_, token)| token.as_str()).collect();
             let granted = granted(verifier, &tokens).await;
             for ((id, _), principal) in part.iter().zip(granted) {
-                losses.creations += usize::from(!principal.is_some_and(|it| it.token_id == **id));
+                losses.creations += usize::from(principal.is_none_or(|it| it.token_id != **id));
             }
         }
         let ended: Vec<_> = self.ended.iter().map(String::as_str).collect();
