@@ -8,7 +8,7 @@
 //! | `fill` | into a store: first a look at all, then the writing |
 //!
 //! All of it is streamed: memory does not grow with the installation. Work goes over
-//! [`StoreWriter`](crate::store::StoreWriter), so it knows of no backend. A backup is no
+//! [`StoreWriter`], so it knows of no backend. A backup is no
 //! instant: a record is as it was when it was read. In it are hashes, never a plain token.
 //!
 //! To add a kind of record: a [`entry::Kind`], its place in `walk` and in `fill`.
