@@ -8,11 +8,12 @@ use super::view::{ALWAYS, Birth, Stripe, View};
 
 /// 128 KiB of counters. With a million copies held, one change costs 60 of them.
 const STRIPES: u16 = 16_384;
-/// The catalogue, the key set, the record of imports and each bucket have a stripe alone.
-const OWN_STRIPES: u16 = 3 + REVOCATION_BUCKETS;
+/// The catalogue, the key set, and each bucket have a stripe alone.
+const OWN_STRIPES: u16 = 2 + REVOCATION_BUCKETS;
 pub(super) const ROLES: Stripe = Stripe(0);
 pub(super) const KEY_SET: Stripe = Stripe(1);
-pub(super) const IMPORTS: Stripe = Stripe(2);
+/// The record of imports is written once: it needs no stripe of its own.
+pub(super) const IMPORTS: Stripe = KEY_SET;
 
 /// Up to when the view is known to be complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,7 +67,7 @@ pub(super) fn stripe(key: &Key) -> Option<Stripe> {
         Key::Roles => ROLES,
         Key::KeySet => KEY_SET,
         Key::Imports => IMPORTS,
-        Key::Revocations(bucket) => Stripe(3 + bucket % REVOCATION_BUCKETS),
+        Key::Revocations(bucket) => Stripe(2 + bucket % REVOCATION_BUCKETS),
         Key::Token(id) => shared(1, id.get()),
         Key::User(id) => shared(2, id.get()),
         Key::Account(id) => shared(3, id.get()),
