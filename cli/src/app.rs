@@ -12,6 +12,7 @@ use crate::{
         admin::{self, AdminCommand},
         bench::{self, BenchArgs},
         completions::{self, CompletionsArgs},
+        doctor::{self, DoctorArgs},
         health::{self, HealthArgs},
         identity,
         login::{self, LoginArgs},
@@ -74,11 +75,13 @@ enum ClientCommand {
     Verify(VerifyArgs),
     /// Load a verifier with requests, and show how it fares
     Bench(BenchArgs),
-    /// Administer accounts, users, roles and signing keys
+    /// Administer accounts, users, roles, signing keys and backups
     #[command(subcommand)]
     Admin(AdminCommand),
     /// Ask a server whether it is serving (grpc.health.v1)
     Health(HealthArgs),
+    /// Look at a store as a service would, and say what would break a promise
+    Doctor(DoctorArgs),
     /// Print the completions for a shell
     Completions(CompletionsArgs),
 }
@@ -142,6 +145,10 @@ async fn perform(command: ClientCommand, context: &Context) -> Result<ExitCode, 
         ClientCommand::Health(args) => {
             let serving = health::run(args, context).await?;
             return Ok(ExitCode::from(u8::from(!serving)));
+        }
+        ClientCommand::Doctor(args) => {
+            let good = doctor::run(args, context).await?;
+            return Ok(ExitCode::from(u8::from(!good)));
         }
         ClientCommand::Completions(args) => completions::run(&args, Cli::command())?,
     }

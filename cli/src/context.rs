@@ -33,7 +33,14 @@ pub(crate) struct Global {
     verifier: Option<String>,
 
     /// Tables for people, or JSON for programs
-    #[arg(long, global = true, env = "TESSERA_OUTPUT", value_enum, default_value_t)]
+    #[arg(
+        long,
+        global = true,
+        visible_alias = "format",
+        env = "TESSERA_OUTPUT",
+        value_enum,
+        default_value_t
+    )]
     output: Format,
 
     /// Authorities (PEM) that https URLs are checked against, in place of the system's

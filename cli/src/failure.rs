@@ -11,9 +11,10 @@ use crate::{status, when};
 pub(crate) const EXIT_CODES: &str = "\
 Exit codes:
    0  done; `verify`, `bench`: every token is granted; `health`: SERVING
-   1  `verify`, `bench`: a token is denied; `health`: not SERVING
+   1  `verify`, `bench`: a token is denied; `health`: not SERVING; `doctor`: a promise is broken
    2  wrong usage
    3  a fault on this side: a file, the terminal, the output
+  64  `doctor`, `admin export|import|copy`: a bad setting; and 69: the store gives no answer
   11  CANCELLED           17  PERMISSION_DENIED    23  INTERNAL
   12  UNKNOWN             18  RESOURCE_EXHAUSTED   24  UNAVAILABLE
   13  INVALID_ARGUMENT    19  FAILED_PRECONDITION  25  DATA_LOSS
@@ -21,6 +22,9 @@ Exit codes:
   15  NOT_FOUND           21  OUT_OF_RANGE             not logged in
   16  ALREADY_EXISTS      22  UNIMPLEMENTED
 A gRPC failure exits with 10 and its code. `verify` says 1 for no outage: it could not ask.";
+
+/// `EX_UNAVAILABLE` of BSD's `sysexits.h`.
+const UNAVAILABLE: u8 = 69;
 
 /// Why a command failed.
 #[derive(Debug, Error)]
@@ -103,6 +107,18 @@ pub(crate) enum Failure {
     /// The certificates or the TLS settings are unusable.
     #[error("TLS with {0} can't be set up: {1}")]
     Tls(String, tonic::transport::Error),
+    /// The store's settings can't be used.
+    #[error("{0}")]
+    BadStore(String),
+    /// A backup can't be made or used.
+    #[error(transparent)]
+    Backup(tessera_shared::backup::BackupError),
+    /// Lines of a file that say what can't be.
+    #[error("{}: nothing is written\n{}", .0.display(), .1)]
+    WrongLines(PathBuf, String),
+    /// The store gives no answer.
+    #[error("{0}")]
+    StoreAway(String),
     /// The asynchronous runtime did not start.
     #[error("can't start: {0}")]
     Runtime(io::Error),
@@ -132,7 +148,11 @@ impl Failure {
             | Self::NoTerminal { .. }
             | Self::Differ
             | Self::Empty(_) => ExitCode::from(2),
-            Self::Incomplete(_)
+            Self::BadStore(_) => ExitCode::from(tessera_shared::config::USAGE),
+            Self::StoreAway(_) => ExitCode::from(UNAVAILABLE),
+            Self::Backup(_)
+            | Self::WrongLines(..)
+            | Self::Incomplete(_)
             | Self::Input(..)
             | Self::File { .. }
             | Self::OpenToOthers { .. }

@@ -6,6 +6,7 @@
 //!   [`session`] fresh; [`server`] is the connection under it.
 //! - [`record`] says what each record shows, and [`output`] shows it as a table or JSON.
 //! - [`failure`] is every way to fail, each with its line and its exit code.
+//! - [`store`] is the store itself, for commands that work without a service.
 //! - [`up`] runs the whole system in one process.
 //!
 //! To add a command: a file in `command/` with its `Args` and `run`, a variant in
@@ -25,6 +26,7 @@ mod secret;
 mod server;
 mod session;
 mod status;
+mod store;
 mod up;
 mod when;
 

@@ -65,6 +65,7 @@ impl Output {
     /// For people only: what [`Output::json_line`] left out.
     pub(crate) fn table<R: Record>(self, records: &[R]) -> Result<(), Failure> {
         match (self.format, records) {
+            (Format::Table, []) => Ok(()),
             (Format::Table, [one]) => text(&details(&one.fields())),
             (Format::Table, many) => text(&lines(many)),
             (Format::Json, _) => Ok(()),

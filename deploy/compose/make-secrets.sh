@@ -6,7 +6,7 @@
 #   key_encryption_key       seals the signing keys in Redis; lose it, and they are lost
 #   issuer_store_password    of the Redis user `issuer`
 #   verifier_store_password  of the Redis user `verifier`, which can only read
-#   redis_users              Redis's users, from users.acl.template: hashes of those two
+#   redis_users              Redis's users, from ../redis/users.acl: hashes of those two
 set -eu
 cd "$(dirname "$0")"
 
@@ -31,8 +31,10 @@ sha256_of() {
   tr -d '\n' <"secrets/$1" | openssl dgst -sha256 -r | cut -d ' ' -f 1
 }
 
-sed -e "s/ISSUER_SHA256/$(sha256_of issuer_store_password)/" \
+# The users that are left out are for replicated installations.
+sed -e '/SENTINEL_SHA256/d' -e '/REPLICA_SHA256/d' \
+  -e "s/ISSUER_SHA256/$(sha256_of issuer_store_password)/" \
   -e "s/VERIFIER_SHA256/$(sha256_of verifier_store_password)/" \
-  users.acl.template | keep redis_users
+  ../redis/users.acl | keep redis_users
 
 echo "The secrets are in $PWD/secrets; log in as admin with the password in admin_password."

@@ -9,6 +9,7 @@
 //! | `service`, `http` | the gRPC and HTTP faces |
 //! | `keys`, `encryption` | the signing keys, and what they are sealed with |
 //! | `bootstrap`, `sweep` | the first start, the clean-up |
+//! | `durability` | whether the store keeps what it acknowledges |
 //! | `usage` | when permanent tokens are used |
 //! | `metrics` | what is told of all that, for Prometheus |
 //!
@@ -19,6 +20,7 @@ mod admin;
 mod bootstrap;
 mod caller;
 mod core;
+mod durability;
 mod encryption;
 mod failure;
 mod fields;
@@ -82,6 +84,7 @@ pub use crate::bootstrap::FirstAdministrator;
 use crate::{
     bootstrap::{FirstStart, StartFailure},
     core::{Core, Policy},
+    durability::Durability,
     keys::{KeyRules, Keys},
     metrics::Logins,
     service::{admin::AdminApi, issuer::IssuerApi},
@@ -132,7 +135,8 @@ impl IssuerError {
 }
 
 /// Serves until `shutdown`, then drains. `ready` is called once it can serve, with the
-/// first administrator if this issuer made it. A store out of reach is waited for:
+/// first administrator if this issuer made it. A store that would lose what it acknowledges is
+/// refused, but for development. A store out of reach is waited for:
 /// until it is reached, health says NOT_SERVING and calls fail with UNAVAILABLE.
 ///
 /// # Errors
@@ -149,6 +153,7 @@ pub async fn run(
     let store = Arc::new(MeasuredStore::new(store, store_times.clone()));
     let core = Arc::new(core(config, store).await?);
     let first = first_start(config)?;
+    let durability = Durability::of(config, core.clock.clone())?;
     let operation = &config.operation;
     let health = Health::starting(&SERVICES).await;
     let routes = Routes::new(IssuerServiceServer::new(IssuerApi(core.clone())))
@@ -169,7 +174,18 @@ pub async fn run(
 
     let beats = tokio::spawn(beat(core.store.clone(), config.staleness_bound / BEATS_PER_BOUND));
     let (refuse, refused) = oneshot::channel();
-    let background = tokio::spawn(prepare(core.clone(), first, ready, refuse, health.clone()));
+    let background = tokio::spawn({
+        let (core, health) = (core.clone(), health.clone());
+        async move {
+            match durability.check().await {
+                Ok(()) => {
+                    let preparing = prepare(core, first, ready, refuse, health);
+                    tokio::join!(preparing, durability.keep_looking());
+                }
+                Err(error) => drop(refuse.send(error)),
+            }
+        }
+    });
     let gathering = tokio::spawn(usage::keep_gathering(core.clone(), config.usage_interval));
     // HTTP answers until the calls under way have ended, so that a probe sees the drain.
     let (drained, _) = watch::channel(());

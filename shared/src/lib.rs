@@ -5,9 +5,11 @@
 //! Time and randomness are arguments everywhere: see [`clock::Clock`] and
 //! [`ring::rand::SecureRandom`].
 
+pub mod backup;
 pub mod clock;
 pub mod config;
 pub mod examine;
+pub mod foreign;
 pub mod id;
 pub mod jwt;
 pub mod keys;
@@ -18,5 +20,6 @@ pub mod record;
 pub mod revocation;
 pub mod role;
 pub mod store;
+pub mod survey;
 pub mod telemetry;
 pub mod usage;

@@ -202,6 +202,22 @@ impl Opaque {
     }
 }
 
+/// The fewest and the most bytes of a token of another system.
+const FOREIGN_LENGTH: std::ops::RangeInclusive<usize> = 16..=1024;
+
+impl Opaque {
+    /// The hash of what may be a token of another system: visible ASCII, and not of a form of
+    /// ours, so that one of ours that was mistyped is refused with no look-up.
+    pub fn foreign(&self, plain: &str) -> Option<TokenHash> {
+        let is_ours = plain
+            .strip_prefix(self.prefix.as_str())
+            .is_some_and(|rest| rest.starts_with('_') || rest.starts_with("r_"));
+        let fits = FOREIGN_LENGTH.contains(&plain.len())
+            && plain.bytes().all(|byte| byte.is_ascii_graphic());
+        (fits && !is_ours).then(|| TokenHash::of(plain))
+    }
+}
+
 /// Decimal digits with no sign and no leading zero, so that a token has one spelling.
 fn parse_id(digits: &str) -> Option<i64> {
     let canonical = !digits.starts_with('0') && digits.bytes().all(|b| b.is_ascii_digit());

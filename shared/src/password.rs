@@ -138,7 +138,11 @@ fn parse(phc: &str) -> Option<Parsed> {
     Some((memory, passes, lanes, salt, hash))
 }
 
-fn derive(
+/// Stretches `password` by argon2id.
+///
+/// # Errors
+/// [`PasswordError::Internal`] for parameters out of range.
+pub(crate) fn derive(
     password: &[u8],
     salt: &[u8],
     memory: u32,

@@ -172,6 +172,26 @@ pub struct PermanentToken {
     /// When it was made.
     #[prost(int64, tag = "20")]
     pub created_at: i64,
+    /// SHA-256 of the string of another system that it came with, for good; empty: it was
+    /// made here. See [`crate::foreign`].
+    #[prost(bytes = "vec", tag = "21")]
+    pub imported_hash: Vec<u8>,
+}
+
+/// Which token a string of another system is.
+#[derive(Clone, PartialEq, Message)]
+pub struct Foreign {
+    /// [`crate::id::TokenId`].
+    #[prost(int64, tag = "1")]
+    pub token: i64,
+}
+
+/// That there are tokens of other systems.
+#[derive(Clone, PartialEq, Message)]
+pub struct Imports {
+    /// When the first came.
+    #[prost(int64, tag = "1")]
+    pub since: i64,
 }
 
 /// Uses of tokens, on their way from who saw them to the issuers; see [`crate::usage`].

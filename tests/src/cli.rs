@@ -35,12 +35,15 @@ pub struct Ran {
 impl Cli {
     /// A user of this installation, with a new home.
     pub fn of(system: &System) -> Self {
-        let home = TempDir::new().unwrap();
-        let cli = Self { home, variables: Vec::new() };
-        let home = cli.home().display().to_string();
-        cli.and("HOME", &home)
+        Self::at(TempDir::new().unwrap())
             .and("TESSERA_ISSUER", &format!("http://{}", system.issuer_place().grpc))
             .and("TESSERA_VERIFIER", &format!("http://{}", system.verifier_places()[0].grpc))
+    }
+
+    /// A user with this home, who knows of no installation.
+    pub fn at(home: TempDir) -> Self {
+        let path = home.path().display().to_string();
+        Self { home, variables: Vec::new() }.and("HOME", &path)
     }
 
     /// The same user with one variable more.

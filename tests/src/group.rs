@@ -10,10 +10,10 @@ use redis::{Cmd, FromRedisValue, RedisResult, aio::MultiplexedConnection};
 use tempfile::TempDir;
 
 pub use self::{cluster::Cluster, sentinel::SentinelGroup};
-use crate::{
-    process::{Process, clean},
-    redis::PASSWORD,
-};
+use crate::process::{Process, clean};
+
+/// Of every server of a group.
+const PASSWORD: &str = "the-redis-password-of-the-tests-4kq9";
 
 /// How long a server must be away before the others replace it, in milliseconds: short,
 /// for a test, and longer than what a store believes a server for.

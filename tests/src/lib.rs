@@ -10,6 +10,7 @@
 pub mod ask;
 pub mod cli;
 pub mod client;
+pub mod crash;
 pub mod gate;
 pub mod gateway;
 pub mod group;
@@ -23,6 +24,7 @@ pub mod promise;
 pub mod proxy;
 pub mod reader;
 pub mod redis;
+pub mod redis_commands;
 pub mod refused;
 pub mod service;
 pub mod system;

@@ -1,5 +1,7 @@
-//! A Redis server of the test's own, under the durability settings that the
-//! promise asks for.
+//! A Redis server of the test's own, under the durability settings that the promise
+//! asks for, and with the users of `deploy/redis/users.acl`.
+//!
+//! `TESSERA_TEST_REDIS` names another program than `redis-server`, such as Valkey's.
 
 use std::{fs, net::SocketAddr, path::Path};
 
@@ -10,43 +12,35 @@ use crate::{
     port,
     process::{Process, clean},
     tls::Authority,
-    users::Users,
+    users::{OBSERVER, Users},
     watch::eventually,
 };
-
-/// The server's password; long enough that to find it anywhere is no accident.
-pub const PASSWORD: &str = "the-redis-password-of-the-tests-4kq9";
 
 /// A server on a port of loopback. It is killed when dropped.
 pub struct Redis {
     dir: TempDir,
     address: SocketAddr,
     authority: Option<Authority>,
-    users: Option<Users>,
+    users: Users,
     process: Process,
 }
 
 impl Redis {
     /// Starts a server and waits until it answers.
     pub async fn start() -> Self {
-        Self::start_with(None, None).await
+        Self::start_with(None).await
     }
 
     /// Starts a server that speaks TLS alone, with a certificate of an authority
     /// that only this test knows.
     pub async fn start_tls() -> Self {
-        Self::start_with(Some(Authority::new()), None).await
+        Self::start_with(Some(Authority::new())).await
     }
 
-    /// Starts a server that lets nobody in but the users of `docker-compose.yml`.
-    pub async fn start_with_users() -> Self {
-        Self::start_with(None, Some(Users::new())).await
-    }
-
-    async fn start_with(authority: Option<Authority>, users: Option<Users>) -> Self {
-        let dir = TempDir::new().unwrap();
+    async fn start_with(authority: Option<Authority>) -> Self {
+        let (dir, users) = (TempDir::new().unwrap(), Users::new());
         let address = port::free();
-        let configuration = configuration(address, authority.as_ref(), users.as_ref());
+        let configuration = configuration(address, authority.as_ref(), &users);
         fs::write(dir.path().join("redis.conf"), configuration).unwrap();
         let process = launch(dir.path());
         let redis = Self { dir, address, authority, users, process };
@@ -73,24 +67,20 @@ impl Redis {
         self.url_as("issuer")
     }
 
-    /// The store URL for `issuer` or `verifier`; where Redis has no users of these names,
-    /// both are the default one.
+    /// The store URL for `issuer` or `verifier`.
     pub fn url_as(&self, user: &str) -> String {
         self.url_through(user, self.address)
     }
 
-    /// The issuer's store URL of this server as reached through `address`.
-    pub fn url_at(&self, address: SocketAddr) -> String {
-        self.url_through("issuer", address)
+    /// The store URL for `issuer` or `verifier`, of this server as reached through `address`.
+    pub fn url_through(&self, user: &str, address: SocketAddr) -> String {
+        let scheme = if self.authority.is_some() { "rediss" } else { "redis" };
+        format!("{scheme}://{user}:{}@{address}/0", self.users.password(user))
     }
 
-    fn url_through(&self, user: &str, address: SocketAddr) -> String {
-        let scheme = if self.authority.is_some() { "rediss" } else { "redis" };
-        let login = match &self.users {
-            Some(users) => format!("{user}:{}", users.password(user)),
-            None => format!(":{PASSWORD}"),
-        };
-        format!("{scheme}://{login}@{address}/0")
+    /// The users, and their passwords.
+    pub fn users(&self) -> &Users {
+        &self.users
     }
 
     /// Where it listens.
@@ -142,7 +132,7 @@ impl Redis {
     }
 
     async fn try_connect(&self) -> Option<MultiplexedConnection> {
-        let client = redis::Client::open(self.url()).unwrap();
+        let client = redis::Client::open(self.url_as(OBSERVER)).unwrap();
         client.get_multiplexed_async_connection().await.ok()
     }
 
@@ -198,16 +188,13 @@ fn flatten(value: redis::Value, bytes: &mut Vec<u8>) {
 }
 
 fn launch(dir: &Path) -> Process {
-    let mut command = clean(Path::new("redis-server"));
+    let program = std::env::var_os("TESSERA_TEST_REDIS").unwrap_or_else(|| "redis-server".into());
+    let mut command = clean(Path::new(&program));
     command.arg("redis.conf").current_dir(dir);
     Process::start("redis", command, dir)
 }
 
-fn configuration(
-    address: SocketAddr,
-    authority: Option<&Authority>,
-    users: Option<&Users>,
-) -> String {
+fn configuration(address: SocketAddr, authority: Option<&Authority>, users: &Users) -> String {
     let port = address.port();
     let listen = match authority {
         None => format!("port {port}"),
@@ -219,14 +206,12 @@ fn configuration(
             authority.certificate().display(),
         ),
     };
-    let login = match users {
-        None => format!("requirepass {PASSWORD}"),
-        Some(users) => format!("aclfile {}", users.file().display()),
-    };
+    let users = users.file();
     // No compression, so that a secret in a file would be found there as it is.
     format!(
-        "bind {}\n{listen}\n{login}\nappendonly yes\nappendfsync always\n\
+        "bind {}\n{listen}\naclfile {}\nappendonly yes\nappendfsync always\n\
          no-appendfsync-on-rewrite no\nmaxmemory-policy noeviction\nrdbcompression no\nsave \"\"\n",
-        address.ip()
+        address.ip(),
+        users.display()
     )
 }

@@ -1,6 +1,6 @@
 //! The programs under test, and how to tell that they serve.
 
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path, process::Command};
 
 use tonic_health::pb::{
     HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
@@ -69,6 +69,11 @@ fn single(
 
 /// Starts both in one process, with the records in `data`.
 pub fn up(data: &Path, issuer: Place, verifier: Place, flags: &[String], dir: &Path) -> Process {
+    Process::start("up", up_command(data, issuer, verifier, flags), dir)
+}
+
+/// The command that [`up`] starts.
+pub fn up_command(data: &Path, issuer: Place, verifier: Place, flags: &[String]) -> Command {
     let mut command = clean(&built("tessera"));
     command
         .arg("up")
@@ -81,7 +86,7 @@ pub fn up(data: &Path, issuer: Place, verifier: Place, flags: &[String], dir: &P
         .args(flags)
         .env("TESSERA_USAGE_INTERVAL", USAGE_INTERVAL)
         .env("TESSERA_ADMIN_PASSWORD", ADMIN_PASSWORD);
-    Process::start("up", command, dir)
+    command
 }
 
 /// Waits until `grpc.health.v1` at `address` says SERVING.

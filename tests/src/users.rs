@@ -1,5 +1,5 @@
-//! The users of Redis as `docker-compose.yml` has them: from the same template, with
-//! passwords made by the same script.
+//! The users of Redis as `deploy/redis/users.acl` has them, with passwords made by the
+//! script of `docker-compose.yml`; and one more, for a test's own look.
 
 use std::{
     fs,
@@ -13,6 +13,10 @@ use crate::{
     tools::{repository, succeed},
 };
 
+/// The user who may do everything. No service is given its password.
+pub const OBSERVER: &str = "observer";
+const OBSERVER_PASSWORD: &str = "the-password-of-a-tests-own-look";
+
 /// The file of the users, and their passwords.
 pub struct Users {
     dir: TempDir,
@@ -22,23 +26,35 @@ impl Users {
     /// Makes both.
     pub fn new() -> Self {
         let dir = TempDir::new().unwrap();
-        let compose = repository().join("deploy/compose");
-        for file in ["make-secrets.sh", "users.acl.template"] {
-            fs::copy(compose.join(file), dir.path().join(file)).unwrap();
+        for file in ["compose/make-secrets.sh", "redis/users.acl"] {
+            let copy = dir.path().join(file);
+            fs::create_dir_all(copy.parent().unwrap()).unwrap();
+            fs::copy(repository().join("deploy").join(file), copy).unwrap();
         }
-        succeed(clean(Path::new("sh")).arg(dir.path().join("make-secrets.sh")));
-        Self { dir }
+        succeed(clean(Path::new("sh")).arg(dir.path().join("compose/make-secrets.sh")));
+        let users = Self { dir };
+        let observer = format!("user {OBSERVER} on >{OBSERVER_PASSWORD} ~* &* +@all\n");
+        let made = fs::read_to_string(users.secret("redis_users")).unwrap();
+        fs::write(users.file(), made + &observer).unwrap();
+        users
     }
 
     /// The file that Redis reads.
     pub fn file(&self) -> PathBuf {
-        self.dir.path().join("secrets/redis_users")
+        self.dir.path().join("redis.users")
     }
 
-    /// The password of `issuer` or `verifier`.
+    /// The password of `issuer`, `verifier` or [`OBSERVER`].
     pub fn password(&self, user: &str) -> String {
-        let file = self.dir.path().join(format!("secrets/{user}_store_password"));
+        if user == OBSERVER {
+            return OBSERVER_PASSWORD.to_owned();
+        }
+        let file = self.secret(&format!("{user}_store_password"));
         fs::read_to_string(file).unwrap().trim().to_owned()
+    }
+
+    fn secret(&self, name: &str) -> PathBuf {
+        self.dir.path().join("compose/secrets").join(name)
     }
 }
 

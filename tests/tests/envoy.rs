@@ -148,7 +148,7 @@ async fn an_outage_of_the_store_is_503_and_never_a_denial() {
 async fn a_slow_store_makes_slow_answers_and_no_wrong_ones() {
     let (redis, upstream) = (Redis::start().await, Upstream::start().await);
     let proxy = Proxy::start(redis.address()).await;
-    let url = redis.url_at(proxy.address());
+    let url = redis.url_through("verifier", proxy.address());
     let system = System::over(Some(redis), &[], &[]).await;
     let cast = Cast::of(&system).await;
     let (place, dir) = (Place::free(), tempfile::TempDir::new().unwrap());

@@ -44,7 +44,7 @@ async fn above_the_most_calls_a_call_is_refused_at_once_and_memory_answers_on() 
     let mut issuing = service::issuer(&url, issuer, &[], dir.path());
     service::serving(&mut issuing, issuer.grpc).await;
     let flags = ["--max-concurrent-calls", "2", "--staleness-bound", "60s"].map(str::to_owned);
-    let url = redis.url_at(proxy.address());
+    let url = redis.url_through("verifier", proxy.address());
     let mut verifying = service::verifier("verifier", &url, verifier, &flags, dir.path());
     service::serving(&mut verifying, verifier.grpc).await;
 

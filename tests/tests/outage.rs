@@ -145,8 +145,8 @@ async fn services_that_start_without_a_store_wait_for_it() {
     redis.kill9().await;
     let (issuer_place, verifier_place) = (Place::free(), Place::free());
     let dir = tempfile::TempDir::new().unwrap();
-    let url = redis.url();
-    let mut issuer = service::issuer(&url, issuer_place, &[], dir.path());
+    let mut issuer = service::issuer(&redis.url(), issuer_place, &[], dir.path());
+    let url = redis.url_as("verifier");
     let mut verifier = service::verifier("verifier", &url, verifier_place, &[], dir.path());
     for process in [&mut issuer, &mut verifier] {
         eventually("a report about the store", || {

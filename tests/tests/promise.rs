@@ -4,7 +4,7 @@
 use std::{env, time::Duration};
 
 use tessera_tests::promise::{
-    dice::Dice,
+    dice::any_seed,
     world::{self, Plan, Store},
 };
 
@@ -18,13 +18,6 @@ fn plan(store: Store, seconds: u64) -> Plan {
     let bound = Duration::from_millis(number("TESSERA_PROMISE_BOUND_MILLIS").unwrap_or(500));
     let seed = number("TESSERA_PROMISE_SEED").unwrap_or_else(any_seed);
     Plan { store, seed, lasting, bound }
-}
-
-/// Another one each time: every run looks where none has looked before.
-fn any_seed() -> u64 {
-    use tessera_shared::clock::{Clock as _, SystemClock};
-    let now = SystemClock.now().millis().unsigned_abs();
-    Dice::new(now, u64::from(std::process::id())).roll() >> 32
 }
 
 async fn run(plan: Plan) {

@@ -32,7 +32,8 @@ async fn a_store_of_another_authority_is_not_trusted() {
     let stranger = Authority::new();
     let flags = ["--store-ca-file".to_owned(), stranger.certificate().display().to_string()];
     let (place, dir) = (Place::free(), tempfile::TempDir::new().unwrap());
-    let mut verifier = service::verifier("verifier", &redis.url(), place, &flags, dir.path());
+    let url = redis.url_as("verifier");
+    let mut verifier = service::verifier("verifier", &url, place, &flags, dir.path());
     eventually("a report about the certificate", || {
         assert!(verifier.ended().is_none(), "no crash loop:\n{}", verifier.log());
         std::future::ready(verifier.log().to_lowercase().contains("certificate").then_some(()))

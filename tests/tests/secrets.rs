@@ -10,7 +10,7 @@ use tessera_tests::{
     ask::{ask, ask_cached},
     client::Credentials,
     on_every_backend,
-    redis::{PASSWORD, Redis},
+    redis::Redis,
     service::ADMIN_PASSWORD,
     system::{Backend, System, named},
     tools::all_bytes_under,
@@ -28,7 +28,11 @@ async fn no_secret_is_found_in_the_store_or_in_any_log(backend: Backend) {
     };
     let verifier_flags: &[&str] = if store.is_some() { &LOG } else { &[] };
     let mut system = System::over(store, &LOG, verifier_flags).await;
-    let mut secrets = vec![ADMIN_PASSWORD.to_owned(), PASSWORD.to_owned()];
+    let mut secrets = vec![ADMIN_PASSWORD.to_owned()];
+    if backend == Backend::Redis {
+        let users = system.redis().users();
+        secrets.extend(["issuer", "verifier"].map(|user| users.password(user)));
+    }
     live(&system, &mut secrets).await;
     system.end().await;
 

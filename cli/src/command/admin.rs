@@ -1,10 +1,12 @@
-//! `tessera admin ...`: accounts, users, roles and signing keys.
+//! `tessera admin ...`: accounts, users, roles, signing keys and backups.
 
 use clap::Subcommand;
 use tessera_proto::v1::{ListRolesRequest, admin_service_client::AdminServiceClient};
 
 use super::{
     account::{self, AccountCommand},
+    backup::{self, CopyArgs, ExportArgs, ImportArgs},
+    import_hashes::{self, ImportHashesArgs},
     key::{self, KeyCommand},
     user::{self, UserCommand},
 };
@@ -24,6 +26,14 @@ pub(crate) enum AdminCommand {
     /// Signing keys: what access tokens are signed with
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Write all of a store into a backup file
+    Export(ExportArgs),
+    /// Fill a store from a backup file
+    Import(ImportArgs),
+    /// Take in tokens of another system by their SHA-256, so that their holders keep them
+    ImportHashes(ImportHashesArgs),
+    /// Fill a store from another
+    Copy(CopyArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -38,6 +48,10 @@ pub(crate) async fn run(command: AdminCommand, context: &Context) -> Result<(), 
         AdminCommand::User(command) => user::run(command, context).await,
         AdminCommand::Role(RoleCommand::List) => roles(context).await,
         AdminCommand::Key(command) => key::run(command, context).await,
+        AdminCommand::Export(args) => Box::pin(backup::export(args, context)).await,
+        AdminCommand::Import(args) => Box::pin(backup::import(args, context)).await,
+        AdminCommand::ImportHashes(args) => Box::pin(import_hashes::run(args, context)).await,
+        AdminCommand::Copy(args) => Box::pin(backup::copy(args, context)).await,
     }
 }
 

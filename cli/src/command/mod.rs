@@ -2,10 +2,13 @@
 
 pub(crate) mod account;
 pub(crate) mod admin;
+pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod completions;
+pub(crate) mod doctor;
 pub(crate) mod health;
 pub(crate) mod identity;
+pub(crate) mod import_hashes;
 pub(crate) mod key;
 pub(crate) mod login;
 pub(crate) mod logout;

@@ -81,6 +81,8 @@ pub(crate) enum Field {
     Time(Time),
     /// A record inside.
     Record(Fields),
+    /// Records inside, which people see apart.
+    Records(Vec<Fields>),
 }
 
 /// An instant, or that there is none.
@@ -123,6 +125,7 @@ impl Field {
                 at.as_ref().map_or_else(|| (*none).to_owned(), when::brief)
             }
             Self::Record(_) => String::new(),
+            Self::Records(all) => all.len().to_string(),
         }
     }
 }

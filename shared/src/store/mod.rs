@@ -57,6 +57,10 @@ pub enum Key {
     KeySet,
     /// A private signing key, by `kid`. No verifier may read it.
     PrivateKey(String),
+    /// Which token a string of another system is, by its SHA-256; see [`crate::foreign`].
+    Foreign([u8; 32]),
+    /// That there are such tokens.
+    Imports,
     /// A bucket of revocations, below [`REVOCATION_BUCKETS`].
     Revocations(u16),
 }

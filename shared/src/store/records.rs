@@ -6,7 +6,7 @@ use super::{Key, StoreError, StoreReader, StoreWriter, Swap};
 use crate::{
     clock::Timestamp,
     id::{AccountId, SessionId, TokenId, UserId},
-    record::{Account, Password, PermanentToken, Session, User, Username},
+    record::{Account, Foreign, Imports, Password, PermanentToken, Session, User, Username},
     revocation::{Revocation, Subject},
 };
 
@@ -40,6 +40,14 @@ impl Record for Password {
 
 impl Record for Username {
     const WHAT: &'static str = "a username";
+}
+
+impl Record for Foreign {
+    const WHAT: &'static str = "the way to an imported token";
+}
+
+impl Record for Imports {
+    const WHAT: &'static str = "the record of imports";
 }
 
 impl Record for Session {

@@ -1,4 +1,5 @@
-//! A real `redis-server` of the test's own, killed when dropped.
+//! A real `redis-server` of the test's own, or what `TESSERA_TEST_REDIS` names, killed
+//! when dropped.
 
 use std::{
     io::{BufRead, BufReader},
@@ -31,7 +32,8 @@ impl RedisServer {
     /// Starts the server, on the same ports as before, and waits until it accepts.
     pub(crate) fn restart(&mut self) {
         let file = |name: &str| self.dir.join(name).into_os_string();
-        let mut command = Command::new("redis-server");
+        let program = std::env::var_os("TESSERA_TEST_REDIS");
+        let mut command = Command::new(program.unwrap_or_else(|| "redis-server".into()));
         command
             .args(["--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .args(["--requirepass", PASSWORD, "--tls-auth-clients", "optional"])
@@ -92,7 +94,8 @@ fn wait_until_ready(process: &mut Child) {
     let log = BufReader::new(process.stdout.take().unwrap());
     let mut seen = String::new();
     for line in log.lines().map_while(Result::ok) {
-        if line.contains("accept connections at") {
+        // Redis 7.0 names the socket's path, later ones and Valkey the kind of each listener.
+        if ["connections at", "connections unix"].iter().any(|end| line.contains(end)) {
             return;
         }
         seen += &line;

@@ -14,8 +14,7 @@ use tessera_shared::{
 use crate::server::{ENCODED_PASSWORD, RedisServer};
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
-/// The users of the compose file.
-const USERS: &str = include_str!("../../../deploy/compose/users.acl.template");
+const USERS: &str = include_str!("../../../deploy/redis/users.acl");
 
 fn url(server: &RedisServer, user: &str, password: &str) -> StoreUrl {
     StoreUrl::parse(&format!("redis://{user}:{password}@127.0.0.1:{}", server.port)).unwrap()

@@ -2,8 +2,8 @@
 
 use redis::{RedisResult, Value, cmd};
 
-use super::{DOWN_AFTER_MILLIS, Member};
-use crate::{port, redis::PASSWORD, watch::eventually};
+use super::{DOWN_AFTER_MILLIS, Member, PASSWORD};
+use crate::{port, watch::eventually};
 
 const PRIMARIES: usize = 3;
 const SLOTS: u16 = 16_384;

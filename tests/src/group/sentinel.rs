@@ -5,11 +5,10 @@ use std::{collections::HashMap, fs, net::SocketAddr, path::Path};
 use redis::cmd;
 use tempfile::TempDir;
 
-use super::{DOWN_AFTER_MILLIS, Member, ask};
+use super::{DOWN_AFTER_MILLIS, Member, PASSWORD, ask};
 use crate::{
     port,
     process::{Process, clean},
-    redis::PASSWORD,
     watch::eventually,
 };
 

@@ -2,6 +2,14 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
+use tessera_shared::clock::{Clock as _, SystemClock};
+
+/// Another seed each time: every run looks where none has looked before.
+pub fn any_seed() -> u64 {
+    let now = SystemClock.now().millis().unsigned_abs();
+    Dice::new(now, u64::from(std::process::id())).roll() >> 32
+}
+
 /// A small generator of numbers (SplitMix64, Steele et al., OOPSLA 2014).
 #[derive(Clone, Debug)]
 pub struct Dice(u64);

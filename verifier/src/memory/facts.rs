@@ -21,7 +21,7 @@ use tessera_shared::{
 };
 
 use super::{
-    following::{Following, KEY_SET, ROLES, stripe},
+    following::{Following, IMPORTS, KEY_SET, ROLES, stripe},
     view::{Birth, Stripe},
 };
 
@@ -50,6 +50,7 @@ pub(super) struct Facts {
     following: Arc<Following>,
     catalogue: ArcSwapOption<Held<Catalogue>>,
     keys: ArcSwapOption<Held<Arc<VerifyingKeys>>>,
+    imports: ArcSwapOption<Held<bool>>,
     buckets: Box<[ArcSwapOption<Held<Bucket>>]>,
     users: Cache<UserId, Arc<Held<Option<Arc<User>>>>>,
     accounts: Cache<AccountId, Arc<Held<Option<Arc<Account>>>>>,
@@ -62,6 +63,7 @@ impl Facts {
             following,
             catalogue: ArcSwapOption::empty(),
             keys: ArcSwapOption::empty(),
+            imports: ArcSwapOption::empty(),
             buckets: (0..REVOCATION_BUCKETS).map(|_| ArcSwapOption::empty()).collect(),
             users: Cache::new(OWNERS),
             accounts: Cache::new(OWNERS),
@@ -72,7 +74,8 @@ impl Facts {
     pub(super) async fn warm(&self) -> Result<(), StoreError> {
         let birth = self.following.birth();
         let buckets = (0..REVOCATION_BUCKETS).map(Key::Revocations);
-        let keys: Vec<Key> = [Key::Roles, Key::KeySet].into_iter().chain(buckets).collect();
+        let first = [Key::Roles, Key::KeySet, Key::Imports];
+        let keys: Vec<Key> = first.into_iter().chain(buckets).collect();
         let mut values = self.store.read(&keys).await?.into_iter();
         // Before the issuer's first start there are none; a question then says so.
         if let Some(bytes) = values.next().flatten() {
@@ -81,6 +84,8 @@ impl Facts {
         if let Some(bytes) = values.next().flatten() {
             self.hold_keys(&bytes, birth)?;
         }
+        let value = values.next().flatten().is_some();
+        self.imports.store(Some(Arc::new(Held { birth, value })));
         for (place, value) in self.buckets.iter().zip(values) {
             let value = Bucket::decode(value.as_deref())?;
             place.store(Some(Arc::new(Held { birth, value })));
@@ -153,6 +158,17 @@ impl Facts {
     /// The same, if they are held.
     pub(super) fn held_keys(&self, source: Source) -> Option<Arc<VerifyingKeys>> {
         self.held(source, KEY_SET, self.keys.load_full()).map(|held| held.value.clone())
+    }
+
+    /// Whether there are tokens of other systems.
+    pub(super) async fn has_imports(&self, source: Source) -> Result<bool, StoreError> {
+        if let Some(held) = self.held(source, IMPORTS, self.imports.load_full()) {
+            return Ok(held.value);
+        }
+        let birth = self.following.birth();
+        let value = self.store.read(&[Key::Imports]).await?.pop().flatten().is_some();
+        self.imports.store(Some(Arc::new(Held { birth, value })));
+        Ok(value)
     }
 
     /// Why a revocation ends the token early, if one does. `None`: that is not known

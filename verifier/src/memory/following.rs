@@ -13,6 +13,8 @@ const STRIPES: u16 = 16_384;
 const OWN_STRIPES: u16 = 2 + REVOCATION_BUCKETS;
 pub(super) const ROLES: Stripe = Stripe(0);
 pub(super) const KEY_SET: Stripe = Stripe(1);
+/// The record of imports is written once: it needs no stripe of its own.
+pub(super) const IMPORTS: Stripe = KEY_SET;
 
 /// Up to when the view is known to be complete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +73,7 @@ pub(super) fn stripe(key: &Key) -> Option<Stripe> {
     Some(match key {
         Key::Roles => ROLES,
         Key::KeySet => KEY_SET,
+        Key::Imports => IMPORTS,
         Key::Revocations(bucket) => Stripe(2 + bucket % REVOCATION_BUCKETS),
         Key::Token(id) => shared(1, id.get()),
         Key::User(id) => shared(2, id.get()),

@@ -79,7 +79,7 @@ impl Memory {
         let now = self.clock.now();
         let asked = match self.asked(token) {
             Ok(asked) => asked,
-            Err(reason) => return Ok(Found::of_form(reason, now)),
+            Err(reason) => return self.find_foreign(token, reason, limit).await,
         };
         match self.recall(&asked.digest(), now, limit) {
             Some(found) => Ok(found),
@@ -98,11 +98,19 @@ impl Memory {
     ) -> Result<Found, StoreError> {
         match self.asked(token) {
             Ok(asked) => self.seek(&asked, limit).await,
-            Err(reason) => Ok(Found::of_form(reason, self.clock.now())),
+            Err(reason) => self.find_foreign(token, reason, limit).await,
         }
     }
 
-    async fn seek(self: &Arc<Self>, asked: &Asked, limit: Duration) -> Result<Found, StoreError> {
+    /// Learns the token, from what is held or at least from the store.
+    ///
+    /// # Errors
+    /// When the store had to be asked and could not answer.
+    pub(super) async fn seek(
+        self: &Arc<Self>,
+        asked: &Asked,
+        limit: Duration,
+    ) -> Result<Found, StoreError> {
         self.counts.misses(1);
         match self.learn_together(asked, limit).await? {
             Some(found) => Ok(found),
@@ -124,7 +132,11 @@ impl Memory {
         let mut missing = Vec::new();
         for (place, (token, limit)) in questions.iter().enumerate() {
             found.push(match self.asked(token) {
-                Err(reason) => Some(Found::of_form(reason, now)),
+                // What may be of another system is asked for below.
+                Err(reason) => {
+                    let is_foreign = self.opaque.foreign(token).is_some();
+                    (!is_foreign).then(|| Found::of_form(reason, now))
+                }
                 Ok(asked) => {
                     let recalled = self.recall(&asked.digest(), now, *limit);
                     if let (None, Asked::Permanent(presented)) = (&recalled, asked)

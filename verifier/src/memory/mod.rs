@@ -7,6 +7,7 @@
 //! | `known` | what is held of one token, with its answer encoded |
 //! | `facts` | what many tokens share: owners, catalogue, keys, revocations |
 //! | `flights` | look-ups under way: once for all who ask the same, together for who ask at once |
+//! | `foreign` | strings of other systems |
 //! | `learning` | asking the store |
 //! | `counts` | how often memory could answer, for the metrics |
 //!
@@ -18,6 +19,7 @@ mod counts;
 mod facts;
 mod flights;
 mod following;
+mod foreign;
 mod known;
 mod learning;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod access;
 mod flights;
+mod foreign;
 
 use std::{
     sync::Arc,

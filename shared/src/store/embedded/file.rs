@@ -14,7 +14,8 @@ use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
 use super::tables;
 use crate::store::StoreError;
 
-const FILE_NAME: &str = "tessera.redb";
+/// The database in the store's folder.
+pub(crate) const FILE_NAME: &str = "tessera.redb";
 
 /// Why an embedded store can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -142,5 +143,9 @@ pub(super) fn classify_io(dir: &Path, error: io::Error) -> OpenError {
 }
 
 fn is_full(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded)
+    // The last: a limit on the size of files.
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge
+    )
 }

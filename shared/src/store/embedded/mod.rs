@@ -21,6 +21,7 @@ use std::{
 
 use async_trait::async_trait;
 
+pub(crate) use self::file::FILE_NAME;
 pub use self::file::OpenError;
 use self::{
     file::DatabaseFile,

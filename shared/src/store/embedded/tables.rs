@@ -44,6 +44,8 @@ pub(super) fn record_key(key: &Key) -> Vec<u8> {
         Key::Token(id) => tagged(b't', &id.get().to_be_bytes()),
         Key::Roles => tagged(b'R', &[]),
         Key::KeySet => tagged(b'K', &[]),
+        Key::Foreign(hash) => tagged(b'h', hash),
+        Key::Imports => tagged(b'I', &[]),
         Key::PrivateKey(kid) => tagged(b'k', kid.as_bytes()),
         Key::Revocations(bucket) => tagged(b'v', &bucket.to_be_bytes()),
     }

@@ -23,6 +23,7 @@ mod failure;
 mod follow;
 mod kept;
 mod link;
+mod look;
 mod names;
 mod scripts;
 mod sentinel;
@@ -37,6 +38,7 @@ use std::{fmt, sync::Arc, time::Duration};
 use ::redis::{Cmd, cmd};
 use async_trait::async_trait;
 
+pub(crate) use self::look::{Answer, Look};
 use self::{follow::Follower, names::Names, servers::Servers};
 pub use self::{
     settings::{

@@ -1,5 +1,5 @@
-//! What things are called on the server. A name holds ids and `kid`s, and of a user name
-//! a digest: who may follow changes in broadcast mode is told the names of all that change,
+//! What things are called on the server. A name holds ids and `kid`s, and of a user name or
+//! a foreign token's hash a digest: who may follow changes in broadcast mode is told the names of all that change,
 //! whatever keys it may read. A Redis ACL is written in these names: they are public API.
 
 use crate::{
@@ -27,11 +27,13 @@ impl Names {
             Key::Account(id) => format!("{prefix}a:{id}"),
             Key::User(id) => format!("{prefix}u:{id}"),
             Key::Password(user) => format!("{prefix}pw:{user}"),
-            Key::Username(name) => format!("{prefix}un:{}", digest_of(name)),
+            Key::Username(name) => format!("{prefix}un:{}", digest_of(name.as_bytes())),
             Key::Session(id) => format!("{prefix}s:{id}"),
             Key::Token(id) => format!("{prefix}t:{id}"),
             Key::Roles => format!("{prefix}roles"),
             Key::KeySet => format!("{prefix}jwk"),
+            Key::Foreign(hash) => format!("{prefix}h:{}", digest_of(hash)),
+            Key::Imports => format!("{prefix}imports"),
             Key::PrivateKey(kid) => format!("{prefix}sk:{kid}"),
             Key::Revocations(bucket) => format!("{prefix}rev:{bucket}"),
         }
@@ -55,8 +57,9 @@ impl Names {
 
     /// What the names of the records that verifiers hold begin with. None begins with
     /// another, which the server would refuse.
-    pub(super) fn followed(&self) -> [String; 6] {
-        ["t:", "u:", "a:", "rev:", "roles", "jwk"].map(|kind| format!("{}{kind}", self.prefix))
+    pub(super) fn followed(&self) -> [String; 7] {
+        ["t:", "u:", "a:", "rev:", "roles", "jwk", "imports"]
+            .map(|kind| format!("{}{kind}", self.prefix))
     }
 
     /// The key that is called `name`, if it is one of those.
@@ -69,6 +72,7 @@ impl Names {
             Some(("rev", bucket)) => Some(Key::Revocations(bucket.parse().ok()?)),
             None if name == "roles" => Some(Key::Roles),
             None if name == "jwk" => Some(Key::KeySet),
+            None if name == "imports" => Some(Key::Imports),
             _ => None,
         }
     }
@@ -106,8 +110,8 @@ impl Names {
 }
 
 /// The first half of SHA-256, in hexadecimal: 128 bits, so that no two users are one.
-fn digest_of(name: &str) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, name.as_bytes());
+fn digest_of(name: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, name);
     digest.as_ref().iter().take(16).map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -125,6 +129,7 @@ mod tests {
             Key::Revocations(255),
             Key::Roles,
             Key::KeySet,
+            Key::Imports,
         ] {
             let name = names.record(&key);
             assert_eq!(names.key(name.as_bytes()), Some(key.clone()));

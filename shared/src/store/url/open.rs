@@ -134,7 +134,7 @@ const CERT_FILE: &str = "client certificate file";
 const KEY_FILE: &str = "client key file";
 
 impl RedisUrl {
-    pub(super) fn settings(&self, options: StoreOptions) -> Result<RedisSettings, OpenError> {
+    pub(crate) fn settings(&self, options: StoreOptions) -> Result<RedisSettings, OpenError> {
         let security = self.security(&options)?;
         let given_apart = |password: Option<String>, login: &Login| Login {
             username: login.username.clone(),

@@ -101,7 +101,7 @@ impl Stage {
         let redis = Redis::start().await;
         let verifiers: Vec<_> = (0..VERIFIERS).map(|_| Place::free()).collect();
         let proxy = Proxy::start(redis.address()).await;
-        let url = redis.url_at(proxy.address());
+        let url = redis.url_through("issuer", proxy.address());
         let flags = [vec![bound.clone()], more].concat();
         let mut proxies = vec![proxy];
         let folder = dir.clone();
@@ -109,7 +109,8 @@ impl Stage {
         let mut services = vec![Service::new("the issuer", start)];
         for (number, place) in verifiers.iter().copied().enumerate() {
             let proxy = Proxy::start(redis.address()).await;
-            let (url, flags) = (redis.url_at(proxy.address()), vec![bound.clone()]);
+            let url = redis.url_through("verifier", proxy.address());
+            let flags = vec![bound.clone()];
             proxies.push(proxy);
             let (file, folder) = (format!("verifier-{number}"), dir.clone());
             let start = move || service::verifier(&file, &url, place, &flags, &folder);

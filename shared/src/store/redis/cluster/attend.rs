@@ -17,7 +17,8 @@ use crate::store::redis::{
     failure::describe,
     follow::is_beat,
     link::Link,
-    settings::{Address, Endpoint},
+    settings::{Address, Endpoint, RedisSettings},
+    tls::Security,
     transport,
 };
 
@@ -137,43 +138,57 @@ impl Shared {
 
     /// Asks nodes whose place is known from the start, for want of a better.
     pub(super) async fn ask_seeds(&self) -> Result<View, String> {
-        let mut reason = "no node is named".to_owned();
-        for seed in &self.seeds {
-            match timeout(self.settings.deadline, self.ask_seed(seed)).await {
-                Ok(Ok(view)) => return Ok(view),
-                Ok(Err(why)) => reason = format!("{seed}: {why}"),
-                Err(_) => reason = format!("{seed}: no answer within the deadline"),
-            }
-        }
-        Err(reason)
+        ask_seeds(&self.settings, &self.security, &self.seeds).await
     }
+}
 
-    async fn ask_seed(&self, seed: &Endpoint) -> Result<View, String> {
-        let address = self.security.address(seed).map_err(|error| error.to_string())?;
-        let ignore = |_| Ok::<_, Infallible>(());
-        let opened = transport::connect(&address, &self.settings.login, 0, ignore).await;
-        let (mut connection, driver) = opened.map_err(|error| describe(&error))?;
-        let mut question = cmd("CLUSTER");
-        question.arg("NODES");
-        let answer = async {
-            let text = question.query_async::<String>(&mut connection).await;
-            text.map_err(|error| match error.code() {
-                Some("ERR") => "the server is not in a cluster".to_owned(),
-                _ => describe(&error),
-            })
-        };
-        let text = tokio::select! {
-            text = answer => text?,
-            () = driver => return Err("the connection was lost".to_owned()),
-        };
-        let mut view = View::parse(&text).ok_or("CLUSTER NODES answered something else")?;
-        // A node that nobody met does not know its own address.
-        let myself = view.nodes.iter_mut().find(|node| node.is_myself);
-        if let Some(myself) = myself {
-            myself.address.get_or_insert_with(|| seed.clone());
+/// What the first of these nodes says that answers.
+pub(super) async fn ask_seeds(
+    settings: &RedisSettings,
+    security: &Security,
+    seeds: &[Endpoint],
+) -> Result<View, String> {
+    let mut reason = "no node is named".to_owned();
+    for seed in seeds {
+        match timeout(settings.deadline, ask_seed(settings, security, seed)).await {
+            Ok(Ok(view)) => return Ok(view),
+            Ok(Err(why)) => reason = format!("{seed}: {why}"),
+            Err(_) => reason = format!("{seed}: no answer within the deadline"),
         }
-        Ok(view)
     }
+    Err(reason)
+}
+
+/// What the node at `seed` says, over a connection for this alone.
+async fn ask_seed(
+    settings: &RedisSettings,
+    security: &Security,
+    seed: &Endpoint,
+) -> Result<View, String> {
+    let address = security.address(seed).map_err(|error| error.to_string())?;
+    let ignore = |_| Ok::<_, Infallible>(());
+    let opened = transport::connect(&address, &settings.login, 0, ignore).await;
+    let (mut connection, driver) = opened.map_err(|error| describe(&error))?;
+    let mut question = cmd("CLUSTER");
+    question.arg("NODES");
+    let answer = async {
+        let text = question.query_async::<String>(&mut connection).await;
+        text.map_err(|error| match error.code() {
+            Some("ERR") => "the server is not in a cluster".to_owned(),
+            _ => describe(&error),
+        })
+    };
+    let text = tokio::select! {
+        text = answer => text?,
+        () = driver => return Err("the connection was lost".to_owned()),
+    };
+    let mut view = View::parse(&text).ok_or("CLUSTER NODES answered something else")?;
+    // A node that nobody met does not know its own address.
+    let myself = view.nodes.iter_mut().find(|node| node.is_myself);
+    if let Some(myself) = myself {
+        myself.address.get_or_insert_with(|| seed.clone());
+    }
+    Ok(view)
 }
 
 fn tell(link: &Link, failure: &crate::store::redis::failure::Failure) {

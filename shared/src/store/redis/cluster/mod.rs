@@ -38,7 +38,7 @@ use super::{
     follow::Follower,
     link::{Answer, Link},
     names::Names,
-    settings::{Endpoint, RedisSettings},
+    settings::{Address, Endpoint, RedisSettings},
     tls::Security,
 };
 use crate::store::StoreError;
@@ -47,6 +47,19 @@ use crate::store::StoreError;
 pub(super) struct Cluster {
     shared: Arc<Shared>,
     surveyor: OnceLock<AbortHandle>,
+}
+
+/// Where the primaries are that own slots, as the first seed says that answers.
+pub(super) async fn primaries(
+    settings: &RedisSettings,
+    seeds: &[Endpoint],
+    security: &Security,
+) -> Result<Vec<Address>, String> {
+    let view = attend::ask_seeds(settings, security, seeds).await?;
+    let owners = view.nodes.iter().filter(|node| node.is_primary && node.owns_slots());
+    let places = owners.filter_map(|node| node.address.as_ref());
+    let addresses: Result<_, _> = places.map(|place| security.address(place)).collect();
+    addresses.map_err(|error| error.to_string())
 }
 
 /// What the tasks share.

@@ -1,0 +1,159 @@
+//! An issuer at a store that would lose what it acknowledges, and `tessera doctor` there.
+
+use std::path::Path;
+
+use redis::aio::MultiplexedConnection;
+use serde_json::Value;
+use tessera_tests::{
+    cli::{Cli, Ran},
+    process::{Process, built, clean},
+    redis::Redis,
+    service::{self, ADMIN_PASSWORD, Place},
+    system::Backend,
+    users::OBSERVER,
+};
+
+async fn say(redis: &mut MultiplexedConnection, words: &str) {
+    let words: Vec<_> = words.split(' ').collect();
+    let _: redis::Value = redis::Cmd::new().arg(words).query_async(redis).await.unwrap();
+}
+
+/// An issuer as in production, if `flags` do not say otherwise.
+fn issuer(redis: &Redis, place: Place, flags: &[&str], dir: &Path) -> Process {
+    let mut command = clean(&built("tessera-issuer"));
+    command
+        .args(["--store", &redis.url()])
+        .args(["--listen", &place.grpc.to_string()])
+        .args(["--http-listen", &place.http.to_string()])
+        .args(flags)
+        .env("TESSERA_ADMIN_PASSWORD", ADMIN_PASSWORD)
+        .env("TESSERA_KEY_ENCRYPTION_KEY", "7".repeat(64));
+    Process::start("issuer", command, dir)
+}
+
+#[tokio::test]
+async fn an_issuer_refuses_a_redis_that_loses_what_it_acknowledges() {
+    let redis = Redis::start().await;
+    let mut observer = redis.connection_as(OBSERVER).await;
+    for (wrong, right) in [
+        ("appendonly no", "appendonly yes"),
+        ("appendfsync everysec", "appendfsync always"),
+        ("no-appendfsync-on-rewrite yes", "no-appendfsync-on-rewrite no"),
+        ("maxmemory-policy allkeys-lru", "maxmemory-policy noeviction"),
+    ] {
+        say(&mut observer, &format!("CONFIG SET {wrong}")).await;
+        let dir = tempfile::TempDir::new().unwrap();
+        let mut refused = issuer(&redis, Place::free(), &[], dir.path());
+        assert_eq!(refused.exit().await.code(), Some(64), "{wrong}:\n{}", refused.log());
+        assert!(refused.log().contains(right), "{right} is not in:\n{}", refused.log());
+        let nothing: Vec<String> =
+            redis::cmd("KEYS").arg("tessera:pw:*").query_async(&mut observer).await.unwrap();
+        assert!(nothing.is_empty(), "nothing is written to such a store");
+        say(&mut observer, &format!("CONFIG SET {right}")).await;
+    }
+    say(&mut observer, "CONFIG SET appendfsync everysec").await;
+    let (dir, place) = (tempfile::TempDir::new().unwrap(), Place::free());
+    let mut allowed = issuer(&redis, place, &["--dev"], dir.path());
+    service::serving(&mut allowed, place.grpc).await;
+    assert!(allowed.log().contains("appendfsync is everysec"), "{}", allowed.log());
+}
+
+#[tokio::test]
+async fn an_issuer_says_loudly_what_it_may_not_look_at() {
+    let redis = Redis::start().await;
+    let mut observer = redis.connection_as(OBSERVER).await;
+    say(&mut observer, "ACL SETUSER issuer -config|get").await;
+    let (dir, place) = (tempfile::TempDir::new().unwrap(), Place::free());
+    let mut started = issuer(&redis, place, &[], dir.path());
+    service::serving(&mut started, place.grpc).await;
+    let log = started.log();
+    assert!(log.contains("WARN") && log.contains("durability is not known"), "{log}");
+    assert!(log.contains("appendfsync") && log.contains("+config|get"), "{log}");
+}
+
+/// Somebody with a shell and the password of `user`, and what the doctor says then.
+fn doctor(redis: &Redis, user: &str, flags: &str) -> Ran {
+    let home = tempfile::TempDir::new().unwrap();
+    let cli = Cli::at(home).and("TESSERA_STORE_PASSWORD", &redis.users().password(user));
+    let address = redis.address();
+    let ran = cli.run(&format!("doctor --store redis://{user}@{address}/0 {flags}"));
+    let said = format!("{}{}", ran.stdout, ran.stderr);
+    assert!(!said.contains(&redis.users().password(user)), "{said}");
+    ran
+}
+
+fn found(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).expect("JSON")
+}
+
+#[tokio::test]
+async fn a_doctor_finds_nothing_wrong_with_what_deploy_has_and_changes_nothing() {
+    let mut system = Backend::Redis.start().await;
+    system.admin().await;
+    system.end().await;
+    let redis = system.redis();
+    let before = redis.dump().await;
+    for user in ["issuer", "verifier"] {
+        let ran = doctor(redis, user, &format!("--as {user} --format json"));
+        assert_eq!(ran.code, 0, "{ran:?}");
+        let seen = found(&ran);
+        assert_eq!(seen["as"], user);
+        assert_eq!(seen["findings"], Value::Array(Vec::new()), "{seen}");
+        assert!(seen["topology"].as_str().unwrap().contains("standalone, master"), "{seen}");
+    }
+    let seen = found(&doctor(redis, "issuer", "--format json"));
+    for name in ["server", "settings", "memory", "replicas", "clock"] {
+        assert!(seen[name].is_string(), "{name} is not in {seen}");
+    }
+    assert!(doctor(redis, "issuer", "").ok().contains("appendfsync always"));
+    assert_eq!(redis.dump().await, before);
+}
+
+#[tokio::test]
+async fn a_doctor_names_what_breaks_a_promise_and_what_to_change() {
+    let redis = Redis::start().await;
+    let mut observer = redis.connection_as(OBSERVER).await;
+    let mut breaks = async |change: &str, user: &str, says: &str| {
+        say(&mut observer, change).await;
+        let ran = doctor(&redis, user, &format!("--as {user} --format json"));
+        assert_eq!(ran.code, 1, "{change}: {ran:?}");
+        assert!(ran.stdout.contains(says), "{says} is not in {}", ran.stdout);
+    };
+    breaks("CONFIG SET appendfsync everysec", "issuer", "appendfsync always").await;
+    breaks("ACL SETUSER issuer -zadd", "issuer", "ZADD tessera:ia").await;
+    breaks("ACL SETUSER verifier +del ~tessera:*", "verifier", "DEL tessera:t:0").await;
+    breaks("ACL SETUSER verifier +eval", "verifier", "GET tessera:sk:0").await;
+    breaks("ACL SETUSER verifier -client|tracking", "verifier", "CLIENT TRACKING").await;
+}
+
+#[tokio::test]
+async fn a_doctor_tells_a_wrong_setting_from_a_store_that_is_away() {
+    let mut redis = Redis::start().await;
+    let wrong = tempfile::TempDir::new().unwrap();
+    let wrong = Cli::at(wrong).and("TESSERA_STORE_PASSWORD", "not the password");
+    let line = format!("doctor --store redis://issuer@{}", redis.address());
+    wrong.run(&line).fails(69, "refused the user name or the password");
+    redis.kill9().await;
+    let ran = doctor(&redis, "issuer", "");
+    assert_eq!(ran.code, 69, "{ran:?}");
+    let ran = wrong.run("doctor --store gopher://x");
+    ran.fails(64, "a store URL is embedded:DIR");
+}
+
+#[tokio::test]
+async fn a_doctor_looks_at_a_folder_in_use_and_at_rest() {
+    let mut system = Backend::Embedded.start().await;
+    let line = format!("doctor --store embedded:{} --output json", system.data().display());
+    let cli = Cli::of(&system);
+    let seen = cli.run(&line).json();
+    assert!(seen["file"].as_str().unwrap().contains("in use"), "{seen}");
+    assert!(seen["free_space"].is_string(), "{seen}");
+    system.end().await;
+    let seen = cli.run(&line).json();
+    assert!(seen["file"].as_str().unwrap().contains("opens"), "{seen}");
+    let file = system.data().join("tessera.redb");
+    std::fs::write(&file, "no database").unwrap();
+    let ran = cli.run(&line);
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert!(ran.stdout.contains("tessera admin import"), "{ran:?}");
+}
