@@ -141,7 +141,7 @@ async fn an_outage_loses_no_use_that_a_living_verifier_saw() {
     }
     // From here until it starts again, the server takes no report.
     let mut redis = system.redis().connection().await;
-    let deny = ::redis::cmd("ACL").arg(&["SETUSER", "default", "-xadd"]).to_owned();
+    let deny = ::redis::cmd("ACL").arg(&["SETUSER", "verifier", "-xadd"]).to_owned();
     deny.exec_async(&mut redis).await.unwrap();
     let before = now();
     for (place, (_, token)) in used.iter().enumerate() {
