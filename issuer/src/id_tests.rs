@@ -79,3 +79,17 @@ async fn the_place_of_another_accounts_id_is_given_back() {
     let fourth = issuer.core.create_token(&admin, new_token("t")).await;
     assert!(matches!(fourth, Err(Failure::TokenLimitReached(3))));
 }
+
+#[tokio::test]
+async fn no_entry_leads_to_another_users_session() {
+    let issuer = Issuer::start().await;
+    let (admins, other) = (issuer.admin().await, UserId::try_from(77).unwrap());
+    let id = admins.session().unwrap();
+    issuer.store.index_add(Index::SessionsOf(other), id.get()).await.unwrap();
+    issuer.core.leave_session_to_its_owner(other, id).await.unwrap();
+    issuer.core.leave_session_to_its_owner(admins.user(), id).await.unwrap();
+    for (user, entries) in [(other, vec![]), (admins.user(), vec![id.get()])] {
+        let listed = issuer.core.store.index_page(Index::SessionsOf(user), 0, 100).await.unwrap();
+        assert_eq!(listed, entries);
+    }
+}

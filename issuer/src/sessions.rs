@@ -208,9 +208,22 @@ impl Core {
             if records::create(&*self.store, id.into(), &session).await? == Swap::Done {
                 return Ok((session, refresh));
             }
-            // The rare id that another session has: what is listed is looked at before use.
+            self.leave_session_to_its_owner(user_of(&session)?, id).await?;
         }
         Err(Failure::Conflict)
+    }
+
+    /// Takes a session from this user's list, if it is another's: the rare id that two drew.
+    pub(crate) async fn leave_session_to_its_owner(
+        &self,
+        user: UserId,
+        id: SessionId,
+    ) -> Result<(), Failure> {
+        let owner: Option<Session> = records::load(&*self.store, id.into()).await?;
+        if owner.is_some_and(|session| session.user != user.get()) {
+            self.store.index_remove(Index::SessionsOf(user), id.get()).await?;
+        }
+        Ok(())
     }
 
     fn new_session(&self, user: &User, client: &Client) -> Result<(Session, PlainToken), Failure> {
