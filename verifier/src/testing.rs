@@ -177,8 +177,9 @@ impl FakeStore {
 impl StoreReader for FakeStore {
     async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
         if let [Key::Token(_), ..] = keys {
-            self.arrival.notify_one();
+            // Before it is told of: who hears of it may take the gate away.
             let gate = self.gate.lock().unwrap().clone();
+            self.arrival.notify_one();
             if let Some(gate) = gate {
                 gate.wait().await;
             }
