@@ -1,5 +1,7 @@
 //! A cluster of three primaries with a replica each.
 
+use std::collections::BTreeMap;
+
 use redis::{RedisResult, Value, cmd};
 
 use super::{DOWN_AFTER_MILLIS, Member, PASSWORD};
@@ -92,6 +94,21 @@ impl Cluster {
             })
             .await;
         }
+        self.wait_until_agreed().await;
+    }
+
+    /// Waits until every node says the same of who has which slots: one that slept, or has
+    /// not heard of the last move, tells an old story.
+    async fn wait_until_agreed(&self) {
+        eventually("one view of all nodes", || async {
+            let mut views = Vec::new();
+            for member in &self.members {
+                views.push(owners(lines(member).await.ok()?));
+            }
+            let (first, others) = views.split_first()?;
+            others.iter().all(|view| view == first).then_some(())
+        })
+        .await;
     }
 
     /// The store URL: two nodes are named, and the others found.
@@ -137,6 +154,7 @@ impl Cluster {
     /// # Errors
     /// When a node fails meanwhile.
     pub async fn reshard(&self, count: usize) -> RedisResult<()> {
+        self.wait_until_agreed().await;
         let lines = self.view().await;
         let mut owners: Vec<&Line> = lines.iter().filter(|it| !it.slots.is_empty()).collect();
         owners.sort_by_key(|line| line.slots.iter().map(|(a, b)| b - a + 1).sum::<u16>());
@@ -155,12 +173,7 @@ impl Cluster {
         let set = |state: &str, id: &str| {
             cmd("CLUSTER").arg("SETSLOT").arg(slot).arg(state).arg(id).to_owned()
         };
-        let importing: RedisResult<()> = set("IMPORTING", &from.id).query_async(&mut target).await;
-        if importing.as_ref().is_err_and(|it| it.to_string().contains("already the owner")) {
-            // The node that was asked who has what had not heard of the last move.
-            return Ok(());
-        }
-        importing?;
+        let () = set("IMPORTING", &from.id).query_async(&mut target).await?;
         let () = set("MIGRATING", &to.id).query_async(&mut source).await?;
         loop {
             let mut list = cmd("CLUSTER");
@@ -197,6 +210,12 @@ impl Cluster {
     fn at(&self, port: u16) -> Option<usize> {
         self.members.iter().position(|member| member.address().port() == port)
     }
+}
+
+/// The slots of each node that has some.
+fn owners(lines: Vec<Line>) -> BTreeMap<String, Vec<(u16, u16)>> {
+    let owners = lines.into_iter().filter(|line| !line.slots.is_empty());
+    owners.map(|line| (line.id, line.slots)).collect()
 }
 
 async fn lines(member: &Member) -> RedisResult<Vec<Line>> {

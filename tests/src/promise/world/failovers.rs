@@ -2,11 +2,11 @@
 //! frozen or replaced in good order, a replica that is away, slots that move. After each
 //! fault the group is whole again before the next: more it does not promise to stand.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     sync::{Mutex, watch},
-    time::Duration,
+    time::timeout,
 };
 
 use super::{
@@ -109,8 +109,12 @@ impl World {
             }
             55..70 => {
                 let fault = self.begin("a primary is replaced in good order");
-                if cluster.fail_over(primary).await {
-                    cluster.wait_for_another_than(primary).await;
+                // A replica gives up after 5 s, and says nothing of it.
+                while cluster.fail_over(primary).await {
+                    let replaced = cluster.wait_for_another_than(primary);
+                    if timeout(Duration::from_secs(6), replaced).await.is_ok() {
+                        break;
+                    }
                 }
                 self.recorder.fault_over(fault);
             }
@@ -128,7 +132,5 @@ impl World {
         member.stop();
         pause(dice.millis(100..=3 * DOWN_AFTER_MILLIS), over).await;
         member.cont();
-        // Before anything looks whether the group is whole, it sees what became of it.
-        tokio::time::sleep(Duration::from_millis(200)).await;
     }
 }
