@@ -1,6 +1,6 @@
 //! Typed clients that carry credentials.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{error::Error as _, iter::successors, net::SocketAddr, time::Duration};
 
 use tessera_proto::v1::{
     admin_service_client::AdminServiceClient, issuer_service_client::IssuerServiceClient,
@@ -79,4 +79,12 @@ pub fn verifier(address: SocketAddr) -> Verifier {
 pub fn channel(address: SocketAddr) -> Channel {
     let endpoint = Endpoint::try_from(format!("http://{address}")).unwrap();
     endpoint.timeout(CALL_LIMIT).connect_lazy()
+}
+
+/// Whether the call behind `status` was never sent, since its connection closed under it: what
+/// other clients of gRPC send again by themselves. Tonic says CANCELLED, as for a call that its
+/// server reset; hyper, behind it, tells one from the other.
+pub fn never_sent(status: &Status) -> bool {
+    let mut sources = successors(status.source(), |&error| error.source());
+    sources.any(|error| error.downcast_ref().is_some_and(hyper::Error::is_canceled))
 }

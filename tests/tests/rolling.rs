@@ -2,7 +2,6 @@
 //! the other, and a client that balances and retries as gRPC means it loses no call.
 
 use std::{
-    error::Error as _,
     future::Future,
     io::Write as _,
     net::SocketAddr,
@@ -95,12 +94,9 @@ impl Load {
     }
 }
 
-/// What gRPC's clients try again: UNAVAILABLE by their policy, and by themselves a call that
-/// was never sent, since its connection closed under it. Tonic tells that as a CANCELLED of its
-/// own, which has a source; one that a server sends has none.
+/// What gRPC's clients try again: UNAVAILABLE by their policy, and what was never sent.
 fn may_be_retried(status: &Status) -> bool {
-    let never_sent = status.code() == Code::Cancelled && status.source().is_some();
-    never_sent || status.code() == Code::Unavailable
+    client::never_sent(status) || status.code() == Code::Unavailable
 }
 
 /// Both kinds of service, two of each, that drain for a moment.
