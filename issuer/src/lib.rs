@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `core` | what every call needs, and the rules of the installation |
 //! | `caller`, `fields`, `failure` | who calls, what they ask, how a call fails |
-//! | `login`, `throttle`, `passwords`, `sessions`, `tokens`, `admin` | the domain |
+//! | `login`, `throttle`, `passwords`, `sessions`, `tokens`, `presented`, `admin` | the domain |
 //! | `service`, `http` | the gRPC and HTTP faces |
 //! | `keys`, `encryption` | the signing keys, and what they are sealed with |
 //! | `bootstrap`, `sweep` | the first start, the clean-up |
@@ -29,6 +29,7 @@ mod keys;
 mod login;
 mod metrics;
 mod passwords;
+mod presented;
 mod service;
 mod sessions;
 mod sweep;
@@ -38,6 +39,8 @@ mod usage;
 
 #[cfg(test)]
 mod id_tests;
+#[cfg(test)]
+mod presented_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
