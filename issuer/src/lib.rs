@@ -63,6 +63,7 @@ use tessera_serve::{
     accept::Gate,
     deadline::Timed,
     metrics::{Calls, Counted, MeasuredStore, StoreTimes},
+    request::Identified,
     room::{Room, Rooms, Shed},
     tls::{Tls, fresh_during},
 };
@@ -168,7 +169,7 @@ pub async fn run(
     let connections = Room::new(operation.max_connections);
     let room = Room::new(operation.max_concurrent_calls);
     let rooms = Rooms { connections: connections.clone(), calls: room.clone() };
-    let service = Counted::new(Shed::new(Timed(routes), room), calls.clone());
+    let service = Identified(Counted::new(Shed::new(Timed(routes), room), calls.clone()));
     let metrics = metrics::all(core.clone(), calls, store_times, rooms, tls.clone());
     let gate = Gate::new(tls.clone(), connections, operation.max_connection_age);
     let app = http::app(core.clone(), &config.issuer_url.url)

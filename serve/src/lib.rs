@@ -9,6 +9,7 @@ mod health;
 mod https;
 pub mod metrics;
 mod opening;
+pub mod request;
 pub mod room;
 pub mod tls;
 pub mod well_known;
@@ -24,7 +25,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 use tonic::service::Routes;
 
 pub use crate::{grpc::grpc, health::Health};
-use crate::{https::TlsListener, metrics::Metrics, tls::Tls};
+use crate::{https::TlsListener, metrics::Metrics, request::Identified, tls::Tls};
 
 /// Requests in flight on one connection; more wait.
 pub const STREAMS_PER_CONNECTION: u32 = 1024;
@@ -164,6 +165,7 @@ pub async fn http(
     let end = async {
         let _ = stopped.await;
     };
+    let app = app.layer(tower::layer::layer_fn(Identified));
     let serving: Pin<Box<dyn Future<Output = io::Result<()>> + Send>> = match tls {
         None => Box::pin(axum::serve(listener, app).with_graceful_shutdown(end).into_future()),
         Some(tls) => {
