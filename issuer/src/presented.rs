@@ -6,7 +6,7 @@
 use tessera_shared::{
     id::TokenId,
     jwt,
-    opaque::{Form, LONGEST_TOKEN, Presented, PresentedRefresh, TokenHash},
+    opaque::{Form, LONGEST_TOKEN, Presented, PresentedRefresh},
     principal::Proof,
     record::{Foreign, PermanentToken, Session},
     revocation::{ALL_VERSIONS, Subject},
@@ -59,10 +59,6 @@ impl Core {
 
     async fn end_imported(&self, plain: &str) -> Result<Option<Ended>, Failure> {
         let Some(hash) = self.opaque.foreign(plain) else { return Ok(None) };
-        self.end_led_to(hash).await
-    }
-
-    async fn end_led_to(&self, hash: TokenHash) -> Result<Option<Ended>, Failure> {
         let key = Key::Foreign(*hash.as_bytes());
         match records::load::<Foreign>(&*self.store, key).await? {
             Some(lead) => self.end_permanent(&Presented { id: lead.id()?, hash }).await,

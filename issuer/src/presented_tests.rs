@@ -2,7 +2,13 @@
 
 use std::time::Duration;
 
-use tessera_shared::examine::{Question, Reason};
+use tessera_shared::{
+    examine::{Question, Reason},
+    foreign::{ForeignToken, Importer},
+    opaque::TokenHash,
+    record::{Foreign, PermanentToken},
+    store::{Key, records},
+};
 
 use crate::{
     failure::Failure,
@@ -97,4 +103,29 @@ async fn wherever_it_is_cut_short_a_retry_ends_all_of_it() {
             assert_eq!(issuer.refusal(token).await, Some(Reason::Revoked), "{writes}");
         }
     }
+}
+
+#[tokio::test]
+async fn an_imported_string_ends_its_token() {
+    let issuer = Issuer::start().await;
+    let plain = "a-string-of-another-system";
+    let hash = *TokenHash::of(plain).as_bytes();
+    let token = ForeignToken {
+        hash,
+        name: "imported".to_owned(),
+        owner: "admin".to_owned(),
+        role: "Users".to_owned(),
+        audiences: vec!["cdn".to_owned()],
+        expires_at: None,
+    };
+    let core = &issuer.core;
+    let mut importer = Importer::new(&*issuer.store, &*core.rng).await.unwrap();
+    importer.import(&token, core.now()).await.unwrap();
+    let lead: Foreign = records::load(&*issuer.store, Key::Foreign(hash)).await.unwrap().unwrap();
+    let id = lead.id().unwrap();
+    assert_eq!(core.end_presented("a-string-of-nobody-at-all").await.unwrap(), None);
+    let ended = core.end_presented(plain).await.unwrap();
+    assert_eq!(ended, Some(Ended::PermanentToken(id.get())));
+    let token: PermanentToken = records::load(&*issuer.store, id.into()).await.unwrap().unwrap();
+    assert_eq!(token.revoked_at, core.now().millis());
 }
