@@ -59,7 +59,7 @@ use tessera_proto::v1::{
     admin_service_server::AdminServiceServer, issuer_service_server::IssuerServiceServer,
 };
 use tessera_serve::{
-    Health, Listeners, ServeError,
+    Drained, Health, Listeners, ServeError,
     accept::Gate,
     deadline::Timed,
     metrics::{Calls, Counted, MeasuredStore, StoreTimes},
@@ -78,10 +78,7 @@ use tessera_shared::{
     store::StoreWriter,
     usage::{UsageNotes, report_during},
 };
-use tokio::{
-    sync::{oneshot, watch},
-    time::MissedTickBehavior,
-};
+use tokio::{sync::oneshot, time::MissedTickBehavior};
 use tonic::{server::NamedService, service::Routes};
 
 pub use crate::bootstrap::FirstAdministrator;
@@ -191,16 +188,9 @@ pub async fn run(
         }
     });
     let gathering = tokio::spawn(usage::keep_gathering(core.clone(), config.usage_interval));
-    // HTTP answers until the calls under way have ended, so that a probe sees the drain.
-    let (drained, _) = watch::channel(());
-    let until_drained = || {
-        let mut drained = drained.subscribe();
-        async move {
-            let _ = drained.changed().await;
-        }
-    };
-    let http = tessera_serve::http(app, listeners.http, tls.clone(), until_drained());
-    let probes = tessera_serve::health(listeners.health, &health, metrics, until_drained());
+    let drained = Drained::pending();
+    let http = tessera_serve::http(app, listeners.http, tls.clone(), drained.wait());
+    let probes = tessera_serve::health(listeners.health, &health, metrics, drained.wait());
     let refusal = OnceLock::new();
     let end = async {
         let why = tokio::select! {
@@ -218,7 +208,7 @@ pub async fn run(
         background.abort();
         beats.abort();
         gathering.abort();
-        drained.send_replace(());
+        drained.tell();
         Ok(())
     };
     let serving = async { tokio::try_join!(grpc, http, probes).map(drop) };

@@ -4,6 +4,7 @@
 pub mod accept;
 pub mod connection;
 pub mod deadline;
+mod drained;
 mod grpc;
 mod health;
 mod https;
@@ -24,7 +25,7 @@ use tessera_shared::config::USAGE;
 use tokio::{net::TcpListener, sync::oneshot};
 use tonic::service::Routes;
 
-pub use crate::{grpc::grpc, health::Health};
+pub use crate::{drained::Drained, grpc::grpc, health::Health};
 use crate::{https::TlsListener, metrics::Metrics, request::Identified, tls::Tls};
 
 /// Requests in flight on one connection; more wait.
