@@ -114,7 +114,7 @@ impl Failure {
     }
 
     /// What is in the log and not in the answer.
-    fn log(&self) {
+    pub(crate) fn log(&self) {
         match self {
             Self::StoreUnavailable(error) => tracing::warn!(%error, "the store did not answer"),
             Self::NotConfirmed(error) => tracing::warn!(%error, "a write is not confirmed"),

@@ -1,25 +1,36 @@
-//! The issuer's HTTP face: the public keys and where they are. Health and metrics come to
+//! The issuer's HTTP face: the public keys and where they are, and revocation. Health and metrics come to
 //! it from `tessera_serve`.
+
+mod revoke;
 
 use std::sync::Arc;
 
-use axum::{Router, extract::State, http::HeaderMap, response::Response, routing::get};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, State},
+    http::HeaderMap,
+    response::Response,
+    routing::{get, post},
+};
 use tessera_serve::well_known;
 
 use crate::{core::Core, failure::Failure, keys::Held};
 
 const JWKS: &str = "/.well-known/jwks.json";
 const OAUTH: &str = "/.well-known/oauth-authorization-server";
+const REVOKE: &str = "/revoke";
 const OPENID: &str = "/.well-known/openid-configuration";
 
 /// `issuer` is the issuer's URL. Where it has a path, the pages are under it as well:
 /// OpenID Connect Discovery puts the path in front of `/.well-known`, RFC 8414 behind.
 pub(crate) fn app(core: Arc<Core>, issuer: &str) -> Router {
+    let limit = DefaultBodyLimit::max(revoke::LARGEST_FORM);
     let pages = |router: Router<Arc<Core>>, before: &str, after: &str| {
         router
             .route(&format!("{before}{JWKS}"), get(jwks))
             .route(&format!("{OAUTH}{after}"), get(metadata))
             .route(&format!("{before}{OPENID}"), get(metadata))
+            .route(&format!("{before}{REVOKE}"), post(revoke::revoke).layer(limit))
     };
     let mut router = pages(Router::new(), "", "");
     if let Some(path) = path_of(issuer) {

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | `core` | what every call needs, and the rules of the installation |
 //! | `caller`, `fields`, `failure` | who calls, what they ask, how a call fails |
-//! | `login`, `throttle`, `passwords`, `sessions`, `tokens`, `admin` | the domain |
+//! | `login`, `throttle`, `passwords`, `sessions`, `tokens`, `presented`, `admin` | the domain |
 //! | `service`, `http` | the gRPC and HTTP faces |
 //! | `keys`, `encryption` | the signing keys, and what they are sealed with |
 //! | `bootstrap`, `sweep` | the first start, the clean-up |
@@ -29,6 +29,7 @@ mod keys;
 mod login;
 mod metrics;
 mod passwords;
+mod presented;
 mod service;
 mod sessions;
 mod sweep;
@@ -38,6 +39,8 @@ mod usage;
 
 #[cfg(test)]
 mod id_tests;
+#[cfg(test)]
+mod presented_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
@@ -56,10 +59,11 @@ use tessera_proto::v1::{
     admin_service_server::AdminServiceServer, issuer_service_server::IssuerServiceServer,
 };
 use tessera_serve::{
-    Health, Listeners, ServeError,
+    Drained, Health, Listeners, ServeError,
     accept::Gate,
     deadline::Timed,
     metrics::{Calls, Counted, MeasuredStore, StoreTimes},
+    request::Identified,
     room::{Room, Rooms, Shed},
     tls::{Tls, fresh_during},
 };
@@ -74,10 +78,7 @@ use tessera_shared::{
     store::StoreWriter,
     usage::{UsageNotes, report_during},
 };
-use tokio::{
-    sync::{oneshot, watch},
-    time::MissedTickBehavior,
-};
+use tokio::{sync::oneshot, time::MissedTickBehavior};
 use tonic::{server::NamedService, service::Routes};
 
 pub use crate::bootstrap::FirstAdministrator;
@@ -165,7 +166,7 @@ pub async fn run(
     let connections = Room::new(operation.max_connections);
     let room = Room::new(operation.max_concurrent_calls);
     let rooms = Rooms { connections: connections.clone(), calls: room.clone() };
-    let service = Counted::new(Shed::new(Timed(routes), room), calls.clone());
+    let service = Identified(Counted::new(Shed::new(Timed(routes), room), calls.clone()));
     let metrics = metrics::all(core.clone(), calls, store_times, rooms, tls.clone());
     let gate = Gate::new(tls.clone(), connections, operation.max_connection_age);
     let app = http::app(core.clone(), &config.issuer_url.url)
@@ -187,16 +188,9 @@ pub async fn run(
         }
     });
     let gathering = tokio::spawn(usage::keep_gathering(core.clone(), config.usage_interval));
-    // HTTP answers until the calls under way have ended, so that a probe sees the drain.
-    let (drained, _) = watch::channel(());
-    let until_drained = || {
-        let mut drained = drained.subscribe();
-        async move {
-            let _ = drained.changed().await;
-        }
-    };
-    let http = tessera_serve::http(app, listeners.http, tls.clone(), until_drained());
-    let probes = tessera_serve::health(listeners.health, &health, metrics, until_drained());
+    let drained = Drained::pending();
+    let http = tessera_serve::http(app, listeners.http, tls.clone(), drained.wait());
+    let probes = tessera_serve::health(listeners.health, &health, metrics, drained.wait());
     let refusal = OnceLock::new();
     let end = async {
         let why = tokio::select! {
@@ -214,7 +208,7 @@ pub async fn run(
         background.abort();
         beats.abort();
         gathering.abort();
-        drained.send_replace(());
+        drained.tell();
         Ok(())
     };
     let serving = async { tokio::try_join!(grpc, http, probes).map(drop) };

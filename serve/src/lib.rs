@@ -4,11 +4,13 @@
 pub mod accept;
 pub mod connection;
 pub mod deadline;
+mod drained;
 mod grpc;
 mod health;
 mod https;
 pub mod metrics;
 mod opening;
+pub mod request;
 pub mod room;
 pub mod tls;
 pub mod well_known;
@@ -23,8 +25,8 @@ use tessera_shared::config::USAGE;
 use tokio::{net::TcpListener, sync::oneshot};
 use tonic::service::Routes;
 
-pub use crate::{grpc::grpc, health::Health};
-use crate::{https::TlsListener, metrics::Metrics, tls::Tls};
+pub use crate::{drained::Drained, grpc::grpc, health::Health};
+use crate::{https::TlsListener, metrics::Metrics, request::Identified, tls::Tls};
 
 /// Requests in flight on one connection; more wait.
 pub const STREAMS_PER_CONNECTION: u32 = 1024;
@@ -164,6 +166,7 @@ pub async fn http(
     let end = async {
         let _ = stopped.await;
     };
+    let app = app.layer(tower::layer::layer_fn(Identified));
     let serving: Pin<Box<dyn Future<Output = io::Result<()>> + Send>> = match tls {
         None => Box::pin(axum::serve(listener, app).with_graceful_shutdown(end).into_future()),
         Some(tls) => {

@@ -20,18 +20,22 @@ pub fn jwks(keys: &KeySet, asked: &HeaderMap) -> Response {
     page(keys.jwks_json(), KEYS_CACHE, asked)
 }
 
-/// What RFC 8414 and OpenID Connect Discovery 1.0 tell of an issuer that only signs
-/// tokens: its name, and where its keys are. It has no endpoint of OAuth, so that it
-/// names none and says that it takes no response type.
+/// What RFC 8414 and OpenID Connect Discovery 1.0 tell of an issuer that only signs and
+/// ends tokens: its name, and where its keys are and tokens are revoked. It has no other
+/// endpoint of OAuth, so that it says that it takes no response type; introspection is the
+/// verifiers', whose address an issuer does not know.
 pub fn metadata(keys: &KeySet, asked: &HeaderMap) -> Response {
     let issuer = &keys.issuer;
     let mut algorithms: Vec<_> =
         keys.keys.iter().map(|entry| entry.public.algorithm().name()).collect();
     algorithms.sort_unstable();
     algorithms.dedup();
+    let base = issuer.trim_end_matches('/');
     let document: Value = json!({
         "issuer": issuer,
-        "jwks_uri": format!("{}/.well-known/jwks.json", issuer.trim_end_matches('/')),
+        "jwks_uri": format!("{base}/.well-known/jwks.json"),
+        "revocation_endpoint": format!("{base}/revoke"),
+        "revocation_endpoint_auth_methods_supported": ["client_secret_basic"],
         "response_types_supported": [],
         "grant_types_supported": [],
         "token_endpoint_auth_methods_supported": [],
@@ -128,8 +132,9 @@ mod tests {
             assert_eq!(document["jwks_uri"], "https://tessera.example/.well-known/jwks.json");
             let algorithms = &document["id_token_signing_alg_values_supported"];
             assert_eq!(*algorithms, json!(["ES256", "EdDSA"]));
+            assert_eq!(document["revocation_endpoint"], "https://tessera.example/revoke");
             let members = document.as_object().unwrap().keys();
-            assert!(members.filter(|name| name.ends_with("_endpoint")).count() == 0);
+            assert!(members.filter(|name| name.ends_with("_endpoint")).count() == 1);
         }
     }
 }

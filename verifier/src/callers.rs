@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use hyper::HeaderMap;
+use hyper::{HeaderMap, header::AUTHORIZATION};
 use tessera_proto::v1::ErrorReason;
 use tessera_serve::connection::Peer;
 use tessera_shared::config::{CallerList, VerifyCallers};
@@ -11,7 +11,7 @@ use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use webpki::EndEntityCert;
 
-use crate::service::Api;
+use crate::{guard::credential::Credential, service::Api};
 
 /// Who may ask.
 #[derive(Clone, Debug)]
@@ -49,18 +49,13 @@ impl Callers {
     }
 }
 
-/// The token in `authorization`: `Bearer` or `APIKey`, in any letter case (RFC 9110, section 11.1).
+/// The caller's token.
 fn token_of(headers: &HeaderMap) -> Result<&str, Status> {
-    let mut values = headers.get_all("authorization").iter();
-    let value = values.next().ok_or_else(|| refusal(Refusal::Missing))?;
-    let invalid = || refusal(Refusal::Invalid);
-    if values.next().is_some() {
-        return Err(invalid());
+    match Credential::read(headers.get_all(AUTHORIZATION).iter().map(|value| value.as_bytes())) {
+        Credential::Token(token) => Ok(token),
+        Credential::None => Err(refusal(Refusal::Missing)),
+        Credential::Wrong => Err(refusal(Refusal::Invalid)),
     }
-    let value = value.to_str().map_err(|_| invalid())?;
-    let (scheme, token) = value.trim().split_once(' ').ok_or_else(invalid)?;
-    let known = ["bearer", "apikey"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
-    if known { Ok(token.trim()) } else { Err(invalid()) }
 }
 
 fn is_on(list: &CallerList, named: &EndEntityCert<'_>) -> bool {

@@ -42,7 +42,7 @@ use std::{future::Future, sync::Arc};
 
 use tessera_proto::ENVOY_DESCRIPTORS;
 use tessera_serve::{
-    Health,
+    Drained, Health,
     accept::Gate,
     metrics::{Calls, MeasuredStore, StoreTimes},
     room::{Room, Rooms},
@@ -56,7 +56,6 @@ use tessera_shared::{
     store::StoreReader,
     usage::{UsageNotes, report_during},
 };
-use tokio::sync::watch;
 use tonic::{server::NamedService, service::Routes};
 
 use crate::{
@@ -148,21 +147,14 @@ async fn serve(
     let app =
         http::app(face).merge(health.pages()).merge(tessera_serve::metrics::route(metrics.clone()));
 
-    // HTTP answers until the calls under way have ended, so that a probe sees the drain.
-    let (drained, _) = watch::channel(());
-    let until_drained = || {
-        let mut drained = drained.subscribe();
-        async move {
-            let _ = drained.changed().await;
-        }
-    };
-    let http = tessera_serve::http(app, listeners.http, tls.clone(), until_drained());
-    let probes = tessera_serve::health(listeners.health, &health, metrics, until_drained());
+    let drained = Drained::pending();
+    let http = tessera_serve::http(app, listeners.http, tls.clone(), drained.wait());
+    let probes = tessera_serve::health(listeners.health, &health, metrics, drained.wait());
     let grpc = async {
         let end = health.clone().drain(shutdown, operation.drain_delay);
         let (threads, drain) = (config.threads, operation.drain_timeout);
         let served = front::serve(service, gate, listeners.grpc, threads, end, drain).await;
-        drained.send_replace(());
+        drained.tell();
         served
     };
     let serving = async {

@@ -120,10 +120,19 @@ impl Core {
         caller: &Caller,
         id: TokenId,
     ) -> Result<PermanentToken, Failure> {
+        self.end_token(id, |token| is_within_reach(caller, token)).await
+    }
+
+    /// Ends a token that `may` allows to be ended, and what was exchanged for it.
+    pub(crate) async fn end_token(
+        &self,
+        id: TokenId,
+        may: impl Fn(&PermanentToken) -> bool + Send + Sync,
+    ) -> Result<PermanentToken, Failure> {
         let now = self.now();
         let revoked =
             records::update::<PermanentToken, Failure>(&*self.store, Key::Token(id), |token| {
-                if !is_within_reach(caller, token) {
+                if !may(token) {
                     return Err(Failure::NotFound("permanent token"));
                 }
                 if token.revoked_at == 0 {

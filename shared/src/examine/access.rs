@@ -37,9 +37,7 @@ pub(super) async fn examine(
     token: &str,
     now: Timestamp,
 ) -> Result<Good, Refusal> {
-    let bytes = store.read(&[Key::KeySet]).await?.pop().flatten();
-    let keys = keys.parsed(key_set(bytes)?)?;
-    let claims = jwt::verify(token, &keys.1, now).map_err(Reason::from)?;
+    let claims = verified(store, keys, token, now).await?;
     let revocable = Revocable::from(&claims);
     let buckets = store.read(&revocable.keys()).await?;
     let buckets: Result<Vec<_>, _> =
@@ -48,6 +46,18 @@ pub(super) async fn examine(
         Some(reason) => Err(reason.into()),
         None => Ok(good(claims)),
     }
+}
+
+/// Signature, claims and time.
+pub(super) async fn verified(
+    store: &dyn StoreReader,
+    keys: &Keys,
+    token: &str,
+    now: Timestamp,
+) -> Result<VerifiedClaims, Refusal> {
+    let bytes = store.read(&[Key::KeySet]).await?.pop().flatten();
+    let keys = keys.parsed(key_set(bytes)?)?;
+    Ok(jwt::verify(token, &keys.1, now).map_err(Reason::from)?)
 }
 
 /// The key set, which is never missing once the issuer was up.

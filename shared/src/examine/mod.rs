@@ -18,7 +18,7 @@ use std::{net::IpAddr, sync::Arc};
 use crate::{
     clock::Timestamp,
     id::TokenId,
-    jwt,
+    jwt::{self, VerifiedClaims},
     opaque::{Form, LONGEST_TOKEN, Opaque},
     principal::Principal,
     store::{StoreError, StoreReader},
@@ -108,6 +108,23 @@ impl Examiner {
             Some(reason) => Verdict::Denied(reason),
             None => Verdict::Granted(Box::new(good.principal)),
         })
+    }
+
+    /// What an access token says, by its signature and its time alone: whether it was
+    /// revoked is not asked, nor from where it may be used.
+    ///
+    /// # Errors
+    /// When the store could not answer; within: why it is no access token.
+    pub async fn verified(
+        &self,
+        token: &str,
+        now: Timestamp,
+    ) -> Result<Result<VerifiedClaims, Reason>, StoreError> {
+        match access::verified(&*self.store, &self.keys, token, now).await {
+            Ok(claims) => Ok(Ok(claims)),
+            Err(Refusal::Denied(reason)) => Ok(Err(reason)),
+            Err(Refusal::Store(error)) => Err(error),
+        }
     }
 
     async fn good(&self, token: &str, now: Timestamp) -> Result<Good, Refusal> {

@@ -9,10 +9,12 @@ use prost::bytes::Bytes;
 use tessera_serve::{
     deadline::{exceeded, time_allowed},
     metrics::status_of,
+    request::RequestId,
     room::overloaded,
 };
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
+use tracing::Instrument as _;
 
 use super::{
     Service,
@@ -46,13 +48,37 @@ pub(super) async fn answer(
         match post.service.api.quick_answer(&asked) {
             Ok(answer) => {
                 post.quick.end(begun);
-                return Ok(reply(answer));
+                let mut response = reply(answer);
+                if let Some(id) = RequestId::given(&parts.headers) {
+                    id.tell(&mut response);
+                }
+                return Ok(response);
             }
             Err(unanswered) => tried = Some(unanswered),
         }
     }
     // In a box, so that the future of the hot path stays small.
-    Ok(Box::pin(ordinary(post, trusted, parts, (first, tried), body)).await)
+    Ok(Box::pin(identified(post, trusted, parts, (first, tried), body)).await)
+}
+
+/// Our own two RPCs have an id if their caller gives one, since to make one would cost what
+/// a look into the memory does; all others have one.
+async fn identified(
+    post: Arc<Post>,
+    trusted: bool,
+    parts: Parts,
+    first: (Option<Bytes>, Option<Unanswered>),
+    body: Incoming,
+) -> Response<Reply> {
+    let id = match parts.uri.path() {
+        VERIFY | BATCH_VERIFY => RequestId::given(&parts.headers),
+        _ => Some(RequestId::of(&parts.headers)),
+    };
+    let Some(id) = id else { return ordinary(post, trusted, parts, first, body).await };
+    let span = id.span();
+    let mut response = ordinary(post, trusted, parts, first, body).instrument(span).await;
+    id.tell(&mut response);
+    response
 }
 
 /// What has arrived of the body by now, without waiting, and whether it is all.
