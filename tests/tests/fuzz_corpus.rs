@@ -1,19 +1,9 @@
 //! The inputs that the fuzzer kept, through the same checks. See `fuzz/README.md`.
 
-#![expect(unreachable_pub, reason = "the checks are public in the crate of the fuzzer")]
-
 use std::{fs, path::PathBuf};
 
+use tessera_fuzz::{fields, jwt, opaque, records};
 use tessera_tests::tools::repository;
-
-#[path = "../../fuzz/src/fields.rs"]
-mod fields;
-#[path = "../../fuzz/src/jwt.rs"]
-mod jwt;
-#[path = "../../fuzz/src/opaque.rs"]
-mod opaque;
-#[path = "../../fuzz/src/records.rs"]
-mod records;
 
 fn replay(target: &str, check: fn(&[u8])) {
     let folder = repository().join("fuzz/corpus").join(target);
