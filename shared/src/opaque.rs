@@ -168,6 +168,11 @@ impl Opaque {
     /// What `plain` has the form of; `None`: it is no opaque token of this
     /// installation, or was mistyped.
     pub fn parse(&self, plain: &str) -> Option<Form> {
+        self.parse_hashed(plain, || TokenHash::of(plain))
+    }
+
+    /// As [`Self::parse`], for who may have the string's hash already.
+    pub fn parse_hashed(&self, plain: &str, hash: impl FnOnce() -> TokenHash) -> Option<Form> {
         if plain.len() > LONGEST_TOKEN {
             return None;
         }
@@ -184,11 +189,11 @@ impl Opaque {
             return None;
         }
         let (covered, checksum) = plain.split_at_checked(plain.len() - CHECKSUM_DIGITS)?;
-        if checksum != checksum_of(covered) {
+        if checksum.as_bytes() != checksum_of(covered) {
             return None;
         }
         let id = parse_id(id)?;
-        let hash = TokenHash::of(plain);
+        let hash = hash();
         Some(if refresh {
             Form::Refresh(PresentedRefresh {
                 session: id.try_into().ok()?,
@@ -225,12 +230,23 @@ fn parse_id(digits: &str) -> Option<i64> {
 }
 
 fn finish(covered: String) -> PlainToken {
+    let mut plain = Zeroizing::new(String::with_capacity(covered.len() + CHECKSUM_DIGITS));
     let covered = Zeroizing::new(covered);
-    PlainToken(Zeroizing::new(format!("{}{}", *covered, checksum_of(&covered))))
+    plain.push_str(&covered);
+    plain.extend(checksum_of(&covered).map(char::from));
+    PlainToken(plain)
 }
 
-fn checksum_of(covered: &str) -> String {
-    base62(&crc32fast::hash(covered.as_bytes()).to_be_bytes(), CHECKSUM_DIGITS)
+/// CRC-32 in base62, most significant digit first. Every token is read through this, so it
+/// takes no memory.
+fn checksum_of(covered: &str) -> [u8; CHECKSUM_DIGITS] {
+    let mut rest = crc32fast::hash(covered.as_bytes());
+    let mut digits = [b'0'; CHECKSUM_DIGITS];
+    for digit in digits.iter_mut().rev() {
+        *digit = ALPHABET.get((rest % 62) as usize).copied().unwrap_or(b'0');
+        rest /= 62;
+    }
+    digits
 }
 
 /// A password to hand to somebody: 128 random bits in base62, so that it begins with

@@ -9,6 +9,25 @@ use std::{
 
 use crate::failure::{Failure, OrFail as _};
 
+/// Where a program runs, and how far behind others.
+#[derive(Clone, Copy)]
+pub(crate) struct Place<'a> {
+    cores: &'a str,
+    niceness: u8,
+}
+
+impl<'a> Place<'a> {
+    /// On `cores`, as important as the rig itself.
+    pub(crate) const fn on(cores: &'a str) -> Self {
+        Self { cores, niceness: 0 }
+    }
+
+    /// The same, but with about a third of what one of the others there gets.
+    pub(crate) const fn behind(self) -> Self {
+        Self { niceness: 5, ..self }
+    }
+}
+
 /// A running program.
 pub(crate) struct Process {
     name: String,
@@ -20,7 +39,7 @@ impl Process {
     /// Starts `program` on `cores`, with no environment but `variables`; what it writes goes to a file in `dir`.
     pub(crate) fn start(
         program: &Path,
-        cores: &str,
+        Place { cores, niceness }: Place<'_>,
         arguments: &[String],
         variables: &[(&str, &str)],
         dir: &Path,
@@ -29,8 +48,8 @@ impl Process {
         let log = dir.join(format!("{name}.log"));
         let out = File::options().create(true).append(true).open(&log);
         let out = out.or_fail(format_args!("write {}", log.display()))?;
-        let child = Command::new("taskset")
-            .args(["-c", cores])
+        let child = Command::new("nice")
+            .args(["-n", &niceness.to_string(), "taskset", "-c", cores])
             .arg(program)
             .args(arguments)
             .env_clear()
@@ -41,11 +60,13 @@ impl Process {
             .stdout(out.try_clone().or_fail("open a log twice")?)
             .stderr(out)
             .spawn()
-            .or_fail(format_args!("start {name} by taskset (Debian: util-linux)"))?;
+            .or_fail(format_args!(
+                "start {name} by nice and taskset (Debian: coreutils, util-linux)"
+            ))?;
         Ok(Self { name, child, log })
     }
 
-    /// `taskset` becomes the program, so its id is the program's.
+    /// `nice` and `taskset` become the program, so its id is the program's.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }

@@ -21,7 +21,7 @@ use crate::{
     Options,
     failure::{Failure, OrFail as _},
     machine,
-    process::{Process, free_address, on_path},
+    process::{Place, Process, free_address, on_path},
 };
 
 const PASSWORD: &str = "the passphrase of the bench's administrator";
@@ -56,8 +56,9 @@ impl System {
         arguments.extend(options.issuer_flag.iter().cloned());
         let program = options.program("tessera-issuer")?;
         let secret = [("TESSERA_ADMIN_PASSWORD", PASSWORD)];
-        let process =
-            Process::start(&program, &options.load_cores, &arguments, &secret, dir.path())?;
+        // It merges what is reported of the use of tokens, which is not what is measured.
+        let place = Place::on(&options.load_cores).behind();
+        let process = Process::start(&program, place, &arguments, &secret, dir.path())?;
         let mut issuer = Server { process, address };
         let begun = Instant::now();
         let session = loop {
@@ -113,7 +114,7 @@ impl System {
         let mut arguments = places(&url, address, http);
         arguments.extend(self.options.verifier_flag.iter().cloned());
         let program = self.options.program("tessera-verifier")?;
-        let process = Process::start(&program, cores, &arguments, &[], self.dir.path())?;
+        let process = Process::start(&program, Place::on(cores), &arguments, &[], self.dir.path())?;
         Ok(Server { process, address })
     }
 
@@ -127,7 +128,7 @@ impl System {
             words(&["--listen", &address.to_string(), "--answer", &file.display().to_string()]);
         let program = self.options.program("noop")?;
         let cores = &self.options.server_cores;
-        let process = Process::start(&program, cores, &arguments, &[], self.dir.path())?;
+        let process = Process::start(&program, Place::on(cores), &arguments, &[], self.dir.path())?;
         answering(Server { process, address }).await
     }
 
@@ -179,7 +180,8 @@ fn start_redis(options: &Options, durable: bool, dir: &TempDir) -> Result<Server
     if durable {
         arguments.extend(words(&["--appendonly", "yes", "--appendfsync", "always"]));
     }
-    let process = Process::start(&program, &options.all_cores(), &arguments, &[], dir.path())?;
+    let cores = options.all_cores();
+    let process = Process::start(&program, Place::on(&cores), &arguments, &[], dir.path())?;
     Ok(Server { process, address })
 }
 

@@ -79,6 +79,7 @@ pub struct AccessClaims {
 #[serde(deny_unknown_fields)]
 struct Wire<'a> {
     iss: Cow<'a, str>,
+    #[serde(borrow)]
     sub: Cow<'a, str>,
     aud: Cow<'a, [String]>,
     exp: i64,
@@ -86,6 +87,7 @@ struct Wire<'a> {
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     nbf: Option<i64>,
     jti: Cow<'a, str>,
+    #[serde(borrow)]
     client_id: Cow<'a, str>,
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     sid: Option<String>,
@@ -160,7 +162,7 @@ impl AccessClaims {
     /// Passes over unknown members: a newer issuer may add some.
     pub(super) fn from_members(mut members: Map<String, Value>) -> Option<Self> {
         members.retain(|name, _| CLAIMS.contains(&name.as_str()));
-        Self::from_wire(serde_json::from_value(Value::Object(members)).ok()?)
+        Self::from_wire(Wire::deserialize(Value::Object(members)).ok()?)
     }
 
     fn from_wire(wire: Wire<'_>) -> Option<Self> {
@@ -199,7 +201,9 @@ impl AccessClaims {
 
 /// A number in the one spelling it has: no sign, no zero in front.
 fn canonical_decimal(text: &str) -> Option<i64> {
-    text.parse().ok().filter(|number: &i64| number.to_string() == text)
+    let is_canonical = text == "0"
+        || !text.starts_with('0') && !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if is_canonical { text.parse().ok() } else { None }
 }
 
 /// RFC 7519 allows fractions of a second in a NumericDate; we never write them.

@@ -1,7 +1,12 @@
 //! One call: the hot path if it may, the ordinary path for our own two RPCs, and tonic
 //! for the rest.
 
-use std::{convert::Infallible, pin::Pin, sync::Arc, task::Poll};
+use std::{
+    convert::Infallible,
+    pin::{Pin, pin},
+    sync::Arc,
+    task::Poll,
+};
 
 use http_body::Body as _;
 use hyper::{Request, Response, body::Incoming, http::request::Parts};
@@ -57,26 +62,29 @@ pub(super) async fn answer(
             Err(unanswered) => tried = Some(unanswered),
         }
     }
-    // In a box, so that the future of the hot path stays small.
-    Ok(Box::pin(identified(post, trusted, parts, (first, tried), body)).await)
+    // In boxes, so that the future of the hot path stays small.
+    let id = id_of(&parts);
+    let answered = ordinary(post, trusted, parts, (first, tried), body);
+    Ok(match id {
+        None => Box::pin(answered).await,
+        Some(id) => Box::pin(identified(id, answered)).await,
+    })
 }
 
 /// Our own two RPCs have an id if their caller gives one, since to make one would cost what
 /// a look into the memory does; all others have one.
-async fn identified(
-    post: Arc<Post>,
-    trusted: bool,
-    parts: Parts,
-    first: (Option<Bytes>, Option<Unanswered>),
-    body: Incoming,
-) -> Response<Reply> {
-    let id = match parts.uri.path() {
+fn id_of(parts: &Parts) -> Option<RequestId> {
+    match parts.uri.path() {
         VERIFY | BATCH_VERIFY => RequestId::given(&parts.headers),
         _ => Some(RequestId::of(&parts.headers)),
-    };
-    let Some(id) = id else { return ordinary(post, trusted, parts, first, body).await };
-    let span = id.span();
-    let mut response = ordinary(post, trusted, parts, first, body).instrument(span).await;
+    }
+}
+
+async fn identified(
+    id: RequestId,
+    answered: impl Future<Output = Response<Reply>>,
+) -> Response<Reply> {
+    let mut response = answered.instrument(id.span()).await;
     id.tell(&mut response);
     response
 }
@@ -108,18 +116,20 @@ async fn ordinary(
     let answered = async {
         if !trusted
             && !parts.uri.path().starts_with(OPEN)
-            && let Err(refused) = service.callers.check(&service.api, &parts.headers).await
+            && let Err(refused) =
+                Box::pin(service.callers.check(&service.api, &parts.headers)).await
         {
             return own(Err(refused));
         }
         match parts.uri.path() {
             _ if is_ours && place.is_none() => own(Err(overloaded())),
             VERIFY => own(service.api_verify(first, body).await),
-            BATCH_VERIFY => own(service.api_batch_verify(body).await),
-            _ => service.routed(Request::from_parts(parts, body)).await,
+            BATCH_VERIFY => own(Box::pin(service.api_batch_verify(body)).await),
+            _ => Box::pin(service.routed(Request::from_parts(parts, body))).await,
         }
     };
-    let answered = tokio::time::timeout(longest, answered).await;
+    // In its place, so that it is not copied there.
+    let answered = tokio::time::timeout(longest, pin!(answered)).await;
     let (response, code) = answered.unwrap_or_else(|_| own(Err(exceeded())));
     call.end(code);
     response

@@ -1,6 +1,6 @@
 //! Asking the store: what memory has not, or may not say.
 
-use std::{slice, sync::Arc, time::Duration};
+use std::{pin::Pin, slice, sync::Arc, time::Duration};
 
 use futures_util::future::try_join_all;
 use tessera_shared::{
@@ -31,6 +31,13 @@ const SHORT: StoreError = StoreError::Damaged("an answer of the store");
 const SIDE_BY_SIDE: usize = 256;
 /// Signatures of one batch that are checked in a row: about a millisecond of work.
 pub(super) const CHECKS_AT_A_TIME: usize = 16;
+
+/// A step that few questions take, in a box: else each question would carry the room for it
+/// from place to place.
+fn rare<F: Future>(step: F) -> Pin<Box<F>> {
+    Box::pin(step)
+}
+
 /// A token that may be good, by its form.
 #[derive(Clone)]
 pub(crate) enum Asked {
@@ -53,15 +60,17 @@ impl Memory {
     /// # Errors
     /// Why it can't be good, whatever the store says.
     pub(crate) fn asked(&self, token: &str) -> Result<Asked, Reason> {
+        self.asked_hashed(token, || TokenHash::of(token))
+    }
+
+    fn asked_hashed(&self, token: &str, hash: impl Fn() -> TokenHash) -> Result<Asked, Reason> {
         if token.len() > LONGEST_TOKEN {
             return Err(Reason::Malformed);
         }
-        match self.opaque.parse(token) {
+        match self.opaque.parse_hashed(token, &hash) {
             Some(Form::Permanent(presented)) => Ok(Asked::Permanent(presented)),
             Some(Form::Refresh(_)) => Err(Reason::WrongType),
-            None if jwt::looks_like_jwt(token) => {
-                Ok(Asked::Access(token.into(), TokenHash::of(token)))
-            }
+            None if jwt::looks_like_jwt(token) => Ok(Asked::Access(token.into(), hash())),
             None => Err(Reason::Malformed),
         }
     }
@@ -79,7 +88,7 @@ impl Memory {
         let now = self.clock.now();
         let asked = match self.asked(token) {
             Ok(asked) => asked,
-            Err(reason) => return self.find_foreign(token, reason, limit).await,
+            Err(reason) => return rare(self.find_foreign(token, reason, limit)).await,
         };
         match self.recall(&asked.digest(), now, limit) {
             Some(found) => Ok(found),
@@ -87,18 +96,19 @@ impl Memory {
         }
     }
 
-    /// As [`Self::find`], of a token that was just looked for in vain.
+    /// As [`Self::find`], of a token that was just looked for in vain by its `hash`.
     ///
     /// # Errors
     /// When the store had to be asked and could not answer.
     pub(crate) async fn find_unheld(
         self: &Arc<Self>,
         token: &str,
+        hash: TokenHash,
         limit: Duration,
     ) -> Result<Found, StoreError> {
-        match self.asked(token) {
+        match self.asked_hashed(token, || hash) {
             Ok(asked) => self.seek(&asked, limit).await,
-            Err(reason) => self.find_foreign(token, reason, limit).await,
+            Err(reason) => rare(self.find_foreign(token, reason, limit)).await,
         }
     }
 
@@ -114,7 +124,7 @@ impl Memory {
         self.counts.misses(1);
         match self.learn_together(asked, limit).await? {
             Some(found) => Ok(found),
-            None => self.learn_alone(asked).await,
+            None => rare(self.learn_alone(asked)).await,
         }
     }
 
@@ -214,7 +224,7 @@ impl Memory {
             Ok(granted) => match granted.revocable() {
                 Some(revocable) => match self.facts.known_end(revocable) {
                     Some(end) => end,
-                    None => self.facts.end(revocable).await?,
+                    None => rare(self.facts.end(revocable)).await?,
                 },
                 None => None,
             },
@@ -246,7 +256,9 @@ impl Memory {
         let presented = match asked {
             Asked::Permanent(presented) => presented,
             // A check of a signature waits for nobody, so nobody else can begin it meanwhile.
-            Asked::Access(token, hash) => return self.learn_access(source, token, hash).await,
+            Asked::Access(token, hash) => {
+                return rare(self.learn_access(source, token, hash)).await;
+            }
         };
         let seat = match source {
             Source::Memory => self.flights.share(presented, |flight| self.fly(source, flight)),
@@ -257,7 +269,8 @@ impl Memory {
         match seat.landed().await? {
             Some(known) => Ok(known),
             None => {
-                self.learn_permanent(source, slice::from_ref(presented)).await?.pop().ok_or(SHORT)
+                let alone = rare(self.learn_permanent(source, slice::from_ref(presented)));
+                alone.await?.pop().ok_or(SHORT)
             }
         }
     }

@@ -95,7 +95,7 @@ impl Api {
         let question = question.map_err(Failure::from)?;
         let (token, limit) = (&question.token, question.limit);
         let found = match unanswered {
-            Unanswered::NotHeld => self.memory.find_unheld(token, limit).await,
+            Unanswered::NotHeld(hash) => self.memory.find_unheld(token, hash, limit).await,
             Unanswered::OutOfTheOrdinary => self.memory.find(token, limit).await,
         };
         let found = found.map_err(Failure::from)?;

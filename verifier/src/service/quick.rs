@@ -22,10 +22,11 @@ use crate::memory::{Digest, Known, Look};
 const SHORTEST_ENTRY: usize = 64;
 
 /// Why the hot path gives no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) enum Unanswered {
-    /// The token was looked for in memory, and there is nothing to tell from there.
-    NotHeld,
+    /// The token with this hash was looked for in memory, and there is nothing to tell from
+    /// there.
+    NotHeld(TokenHash),
     /// Nothing was looked for, or what was found is no plain grant.
     OutOfTheOrdinary,
 }
@@ -40,9 +41,10 @@ impl Api {
     pub(crate) fn quick_answer(&self, message: &[u8]) -> Result<Bytes, Unanswered> {
         let look = self.memory.look(self.clock.now());
         let question = self.quick_question(message).ok_or(Unanswered::OutOfTheOrdinary)?;
-        let digest = Digest::from(&TokenHash::of_bytes(question.token));
+        let hash = TokenHash::of_bytes(question.token);
+        let digest = Digest::from(&hash);
         let found = look.at(&digest).or_else(|| first_seen(&look, question.token, digest));
-        let (known, refusal) = found.ok_or(Unanswered::NotHeld)?;
+        let (known, refusal) = found.ok_or(Unanswered::NotHeld(hash))?;
         let answer = || {
             let granted = known.at(look.now()).ok().filter(|_| refusal.is_none())?;
             let as_of =

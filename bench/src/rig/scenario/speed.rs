@@ -76,6 +76,11 @@ pub(super) async fn permanent_miss(options: Options) -> Result<Vec<Row>, Failure
     let pairs = pairs(&options, &system, &push, first(&tokens)?, Verifier::Fresh).await?;
     let note = repeats(&pairs, &push);
     let mut rows = rows_of("permanent-miss", &pairs);
+    // With few in flight all wait for the store at the same time, and the server idles.
+    let reckoned: Vec<(f64, f64)> =
+        pairs.iter().map(|(noop, tessera)| (1e6 / noop.cpu_us, 1e6 / tessera.cpu_us)).collect();
+    let what = "requests/s of a busy core, reckoned from CPU";
+    rows.push(Row::pairs("permanent-miss", what, &reckoned));
     rows.extend(
         (!note.is_empty()).then(|| Row::plain("permanent-miss", "repeats", 1.0).note(note)),
     );
