@@ -376,7 +376,7 @@ fn import(config: &IssuerConfig) -> Result<Option<PrivateKey>, IssuerError> {
         setting: "--import-signing-key-file",
         what: format!("{}: {what}", path.display()),
     };
-    let text = std::fs::read_to_string(path).map(zeroize::Zeroizing::new);
+    let text = std::fs::read(path).map(zeroize::Zeroizing::new);
     let text = text.map_err(|error| wrong(&error))?;
     PrivateKey::import(&text).map(Some).map_err(|error| wrong(&error))
 }

@@ -84,7 +84,10 @@ pub enum KeyError {
     #[error("no random bytes from the operating system")]
     NoRandomness,
     /// No key that can be used.
-    #[error("not a PKCS#8 key for ES256, EdDSA or RS256 (2048 to 4096 bits)")]
+    #[error(
+        "not a PKCS#8 key for ES256 (P-256, with its public half), EdDSA (Ed25519) or RS256 \
+             (2048 to 4096 bits, exponent above 65536)"
+    )]
     NotAPrivateKey,
     /// Not a JWK, or not one for us.
     #[error("not a public JWK for ES256, EdDSA or RS256: {0}")]
