@@ -20,6 +20,7 @@ mod rsa_generation;
 mod seal;
 mod set;
 mod small_order;
+mod stored_set;
 
 use std::{fmt, str::FromStr};
 
@@ -29,7 +30,8 @@ pub use self::{
     private::PrivateKey,
     public::PublicKey,
     seal::{KeyEncryptionKey, NotAKeyEncryptionKey, SealError, is_sealed, open, seal},
-    set::{DamagedKeySet, KeyEntry, KeySet, KeyState},
+    set::{KeyEntry, KeySet, KeyState},
+    stored_set::DamagedKeySet,
 };
 
 /// What a key signs with (RFC 7518, RFC 8037).
