@@ -23,7 +23,7 @@ struct Held {
 }
 
 static HELD: LazyLock<Held> = LazyLock::new(|| {
-    let key = PrivateKey::import(JWK).unwrap();
+    let key = PrivateKey::import(JWK.as_bytes()).unwrap();
     let entry = KeyEntry::new(key.public().clone(), KeyState::Signing, Timestamp::from_millis(0));
     let set = KeySet { issuer: ISSUER.to_owned(), keys: vec![entry] };
     Held {

@@ -74,6 +74,10 @@ pub(crate) enum Failure {
     LoginThrottled(Duration),
     #[error("the service is starting; retry")]
     NotReady,
+    /// The signing key can't be opened by this issuer, which is told apart since its operator
+    /// can mend that.
+    #[error("an internal fault; it is in the log")]
+    KeySealed(SealError),
     #[error("an internal fault; it is in the log")]
     Internal(String),
 }
@@ -109,7 +113,19 @@ impl Failure {
             Self::TooManyLogins => (Code::ResourceExhausted, ErrorReason::TooManyLogins),
             Self::LoginThrottled(_) => (Code::ResourceExhausted, ErrorReason::LoginThrottled),
             Self::NotReady => (Code::Unavailable, ErrorReason::NotReady),
-            Self::Internal(_) => (Code::Internal, ErrorReason::Internal),
+            Self::KeySealed(_) | Self::Internal(_) => (Code::Internal, ErrorReason::Internal),
+        }
+    }
+
+    /// What went wrong, for the log: with what an answer keeps to itself.
+    pub(crate) fn in_full(&self) -> String {
+        match self {
+            Self::KeySealed(error) => error.to_string(),
+            Self::Internal(error) => error.clone(),
+            other => match std::error::Error::source(other) {
+                Some(source) => format!("{other}: {source}"),
+                None => other.to_string(),
+            },
         }
     }
 
@@ -118,7 +134,9 @@ impl Failure {
         match self {
             Self::StoreUnavailable(error) => tracing::warn!(%error, "the store did not answer"),
             Self::NotConfirmed(error) => tracing::warn!(%error, "a write is not confirmed"),
-            Self::Internal(error) => tracing::error!(%error, "an internal fault"),
+            Self::KeySealed(_) | Self::Internal(_) => {
+                tracing::error!(error = self.in_full(), "an internal fault");
+            }
             _ => {}
         }
     }
@@ -184,6 +202,9 @@ impl From<KeyError> for Failure {
 
 impl From<SealError> for Failure {
     fn from(error: SealError) -> Self {
-        Self::Internal(error.to_string())
+        match error {
+            SealError::KeyMissing | SealError::WrongKey => Self::KeySealed(error),
+            SealError::Damaged | SealError::NoRandomness => Self::Internal(error.to_string()),
+        }
     }
 }

@@ -71,7 +71,7 @@ use tessera_shared::{
     clock::SystemClock,
     config::IssuerConfig,
     examine::Examiner,
-    keys::PrivateKey,
+    keys::{PrivateKey, SealError},
     opaque::Opaque,
     password::PasswordHasher,
     role::Catalogue,
@@ -86,6 +86,7 @@ use crate::{
     bootstrap::{FirstStart, StartFailure},
     core::{Core, Policy},
     durability::Durability,
+    failure::Failure,
     keys::{KeyRules, Keys},
     metrics::Logins,
     service::{admin::AdminApi, issuer::IssuerApi},
@@ -246,8 +247,12 @@ async fn prepare(
                 let _ = refuse.send(other_issuer(&held, &first.issuer_url.url));
                 return;
             }
+            Err(StartFailure::Passing(Failure::KeySealed(error))) => {
+                let _ = refuse.send(sealed_otherwise(&error));
+                return;
+            }
             Err(StartFailure::Passing(error)) => {
-                tracing::warn!(%error, cause = ?std::error::Error::source(&error), "not ready yet; trying again");
+                tracing::warn!(error = error.in_full(), "not ready yet; trying again");
                 tokio::time::sleep(RETRY).await;
             }
         }
@@ -278,6 +283,18 @@ async fn sweep(core: &Core) {
     }
 }
 
+/// Trying again would not help: the key that signs lies in the store as another issuer's
+/// settings sealed it.
+fn sealed_otherwise(error: &SealError) -> IssuerError {
+    IssuerError::Setting {
+        setting: "TESSERA_KEY_ENCRYPTION_KEY",
+        what: format!(
+            "{error}: give every issuer over this store the same one; while it is being \
+             replaced, the former belongs into TESSERA_OTHER_KEY_ENCRYPTION_KEYS"
+        ),
+    }
+}
+
 async fn tend(core: &Core) {
     let mut ticks = tokio::time::interval(TEND_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -288,7 +305,8 @@ async fn tend(core: &Core) {
         match tended.await {
             Ok(()) => well = true,
             Err(error) if well => {
-                tracing::warn!(%error, cause = ?std::error::Error::source(&error), "the key set can't be read; trying on");
+                let error = error.in_full();
+                tracing::warn!(error, "the key set can't be read; trying on");
                 well = false;
             }
             Err(_) => {}
@@ -358,7 +376,7 @@ fn import(config: &IssuerConfig) -> Result<Option<PrivateKey>, IssuerError> {
         setting: "--import-signing-key-file",
         what: format!("{}: {what}", path.display()),
     };
-    let text = std::fs::read_to_string(path).map(zeroize::Zeroizing::new);
+    let text = std::fs::read(path).map(zeroize::Zeroizing::new);
     let text = text.map_err(|error| wrong(&error))?;
     PrivateKey::import(&text).map(Some).map_err(|error| wrong(&error))
 }

@@ -11,6 +11,7 @@ pub mod ask;
 pub mod cli;
 pub mod client;
 pub mod crash;
+pub mod follower;
 pub mod gate;
 pub mod gateway;
 pub mod group;

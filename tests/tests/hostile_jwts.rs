@@ -1,6 +1,10 @@
 //! Hostile JWTs, through real verifiers. The table is in `src/hostile/`.
 
-use std::{collections::HashSet, fs, path::Path};
+use std::{
+    collections::{BTreeSet, HashSet},
+    fs,
+    path::Path,
+};
 
 use tempfile::TempDir;
 use tessera_proto::v1::{BatchVerifyRequest, VerifyRequest};
@@ -8,7 +12,7 @@ use tessera_shared::clock::{Clock, SystemClock};
 use tessera_tests::{
     ask::{ask, ask_cached, verdict},
     hostile::{
-        Case,
+        Case, described,
         forge::{ALGORITHMS, Forge, ISSUER, JWKS},
         page, table,
     },
@@ -84,6 +88,14 @@ fn the_table_is_as_long_as_it_should_be_and_each_case_has_a_source() {
     assert!(sourced >= 150, "{sourced} cases that others describe");
     assert!(own * 10 <= cases.len(), "{own} of {} cases are our own", cases.len());
     assert!(cases.iter().all(|case| !case.source.is_empty()));
+}
+
+#[test]
+fn each_cve_that_a_case_names_is_described_and_none_besides() {
+    let cases = table(&Forge::new(SystemClock.now()));
+    let sources = cases.iter().flat_map(|case| case.source.split([',', ' ']));
+    let named: BTreeSet<_> = sources.filter(|source| source.starts_with("CVE-")).collect();
+    assert_eq!(named, described().collect());
 }
 
 /// The page for readers is what is tested.

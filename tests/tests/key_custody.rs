@@ -7,12 +7,17 @@ use tessera_proto::v1::{ListSigningKeysRequest, SigningKey, SigningKeyState};
 use tessera_tests::{
     ask::ask,
     on_every_backend,
+    service::{self, Place},
     system::{Backend, System},
     tools::succeed,
     watch::eventually,
 };
 
-on_every_backend!(an_operators_key_is_published_and_then_signs, a_key_encryption_key_is_replaced,);
+on_every_backend!(
+    an_operators_key_is_published_and_then_signs,
+    a_key_encryption_key_is_replaced,
+    another_key_encryption_key_is_refused_and_what_to_do_is_told,
+);
 
 async fn signing_keys(system: &System) -> Vec<SigningKey> {
     let mut administration = system.administration(&system.admin().await);
@@ -66,5 +71,30 @@ async fn a_key_encryption_key_is_replaced(backend: Backend) {
         system.begin().await;
         a_token_is_good(&system).await;
         assert_eq!(signing_keys(&system).await.remove(0).kid, kid);
+    }
+}
+
+async fn another_key_encryption_key_is_refused_and_what_to_do_is_told(backend: Backend) {
+    let (dir, place) = (TempDir::new().unwrap(), Place::free());
+    let command = "--key-encryption-key-command";
+    let mut system = backend.start_with(&[command, "printf %064d 1"]).await;
+    let other = [command, "printf %064d 2"].map(str::to_owned);
+    for flags in [&other[..], &[]] {
+        let mut refused = if backend == Backend::Redis {
+            // Beside the one that holds the right key, which minds nothing of it.
+            service::issuer(&system.redis().url_as("issuer"), place, flags, dir.path())
+        } else {
+            system.end().await;
+            service::up(&system.data(), place, Place::free(), flags, dir.path())
+        };
+        assert_eq!(refused.exit().await.code(), Some(64), "{}", refused.log());
+        let said = refused.log();
+        for part in ["the private key is sealed", "TESSERA_OTHER_KEY_ENCRYPTION_KEYS"] {
+            assert!(said.contains(part), "{part} is not in:\n{said}");
+        }
+        if backend == Backend::Embedded {
+            system.begin().await;
+        }
+        a_token_is_good(&system).await;
     }
 }

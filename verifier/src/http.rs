@@ -1,4 +1,4 @@
-//! The verifier's HTTP face: the public keys, and what proxies ask. Health and metrics
+//! The verifier's HTTP face: the public keys and where they are, and what proxies ask. Health and metrics
 //! come to it from `tessera_serve`.
 
 use std::sync::Arc;
@@ -34,6 +34,8 @@ pub(crate) fn app(face: Face) -> Router {
     let introspection_limit = DefaultBodyLimit::max(introspect::LARGEST_FORM);
     let app = Router::new()
         .route("/.well-known/jwks.json", get(jwks))
+        .route("/.well-known/openid-configuration", get(metadata))
+        .route("/.well-known/oauth-authorization-server", get(metadata))
         .route("/introspect", post(introspect::introspect).layer(introspection_limit));
     // A proxy proves nothing of itself here: the token that it passes on is its client's.
     let app = match face.callers {
@@ -43,11 +45,20 @@ pub(crate) fn app(face: Face) -> Router {
     app.with_state(face)
 }
 
-/// The JWK set. One that can't be read is an outage: an empty one would tell its
-/// reader that every token is forged.
 async fn jwks(State(face): State<Face>, asked: HeaderMap) -> Response {
+    page(&face, |keys| well_known::jwks(keys, &asked)).await
+}
+
+/// What the issuer says of itself, for where its name leads to the verifiers, which are many.
+async fn metadata(State(face): State<Face>, asked: HeaderMap) -> Response {
+    page(&face, |keys| well_known::metadata(keys, &asked)).await
+}
+
+/// A page of the key set. One that can't be read is an outage: an empty one would tell its
+/// reader that every token is forged.
+async fn page(face: &Face, of: impl FnOnce(&KeySet) -> Response) -> Response {
     match key_set(&*face.store).await {
-        Ok(Some(keys)) => well_known::jwks(&keys, &asked),
+        Ok(Some(keys)) => of(&keys),
         Ok(None)
         | Err(StoreError::Unavailable(_) | StoreError::NotConfirmed(_) | StoreError::Contended) => {
             well_known::unreadable()

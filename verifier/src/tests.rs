@@ -46,6 +46,10 @@ async fn the_public_keys_are_published_and_an_outage_is_no_empty_set() {
     assert!(head.contains("cache-control: public, max-age=15"));
     let keys: serde_json::Value = serde_json::from_str(body).unwrap();
     assert_eq!(keys["keys"][0]["kid"], access.kid());
+    for page in ["openid-configuration", "oauth-authorization-server"] {
+        let answer = running.get(&format!("/.well-known/{page}")).await;
+        assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"jwks_uri\""), "{answer}");
+    }
     for break_it in [FakeStore::cut as fn(&FakeStore), |store| {
         store.mend();
         store.put(Key::KeySet, b"damaged".to_vec());

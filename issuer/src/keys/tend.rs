@@ -88,7 +88,7 @@ impl Core {
             unusable => {
                 let known = self.keys.unusable.load_full();
                 if known.is_none_or(|known| *known != kid) {
-                    let cause = unusable.err().map(|error| error.to_string());
+                    let cause = unusable.err().map(|error| error.in_full());
                     let cause = cause.unwrap_or_else(|| "it is missing".to_owned());
                     tracing::error!(
                         kid,

@@ -19,6 +19,17 @@ pub enum ImportError {
     /// PEM of PKCS#1 or SEC 1.
     #[error("not PKCS#8; convert it with `openssl pkcs8 -topk8 -nocrypt -in FILE`")]
     OldForm,
+    /// Bytes that are no text, as DER is.
+    #[error(
+        "neither PEM nor a JWK; DER becomes PEM with `openssl pkcs8 -inform DER -topk8 -nocrypt -in FILE`"
+    )]
+    Binary,
+    /// PEM of several, of which nobody said which one is meant.
+    #[error("it holds more than one private key")]
+    Several,
+    /// A JWK that says what it is for (RFC 7517, sections 4.2 and 4.3).
+    #[error("by its `use` or `key_ops` this key is not to sign with")]
+    NotToSign,
     /// A key, and not one to sign with here.
     #[error("this key can't be used: {0}")]
     Unusable(#[from] KeyError),
@@ -30,7 +41,8 @@ impl PrivateKey {
     ///
     /// # Errors
     /// [`ImportError`]; none shows a part of the key.
-    pub fn import(text: &str) -> Result<Self, ImportError> {
+    pub fn import(text: &[u8]) -> Result<Self, ImportError> {
+        let text = std::str::from_utf8(text).map_err(|_| ImportError::Binary)?;
         if text.trim_start().starts_with('{') { from_jwk(text) } else { from_pem(text) }
     }
 }
@@ -39,11 +51,15 @@ fn from_pem(text: &str) -> Result<PrivateKey, ImportError> {
     if text.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
         return Err(ImportError::Encrypted);
     }
-    let Ok(der) = PrivatePkcs8KeyDer::from_pem_slice(text.as_bytes()) else {
+    let mut keys = PrivatePkcs8KeyDer::pem_slice_iter(text.as_bytes());
+    let Some(Ok(der)) = keys.next() else {
         let old = ["-----BEGIN EC PRIVATE KEY-----", "-----BEGIN RSA PRIVATE KEY-----"];
         let old = old.iter().any(|begin| text.contains(begin));
         return Err(if old { ImportError::OldForm } else { ImportError::NotAKey });
     };
+    if keys.next().is_some() {
+        return Err(ImportError::Several);
+    }
     let der = der.secret_pkcs8_der();
     match PrivateKey::from_pkcs8_der(der) {
         // ring wants the larger prime first; OpenSSL does not mind.
@@ -61,6 +77,9 @@ fn from_jwk(text: &str) -> Result<PrivateKey, ImportError> {
     if !members.contains_key("d") {
         return Err(ImportError::NotAKey);
     }
+    if !is_to_sign(&members) {
+        return Err(ImportError::NotToSign);
+    }
     let public = public_part(&members)?;
     let private = Private(&members);
     let pkcs8 = match members.get("kty").and_then(Value::as_str) {
@@ -74,6 +93,15 @@ fn from_jwk(text: &str) -> Result<PrivateKey, ImportError> {
         return Err(KeyError::NotAPublicKey("its private half is another key's").into());
     }
     Ok(key)
+}
+
+/// A JWK need not say what it is for.
+fn is_to_sign(members: &Map<String, Value>) -> bool {
+    let signs = |operations: &Value| {
+        operations.as_array().is_some_and(|all| all.iter().any(|one| one == "sign"))
+    };
+    members.get("use").is_none_or(|purpose| purpose == "sig")
+        && members.get("key_ops").is_none_or(signs)
 }
 
 fn public_part(members: &Map<String, Value>) -> Result<PublicKey, KeyError> {

@@ -28,21 +28,21 @@ fn pem(label: &str, der: &[u8]) -> String {
 fn pem_of_each_algorithm_is_the_key_itself() {
     for algorithm in [Algorithm::Es256, Algorithm::EdDsa, Algorithm::Rs256] {
         let key = PrivateKey::generate(algorithm, &SystemRandom::new()).unwrap();
-        let imported = PrivateKey::import(&pem("PRIVATE KEY", key.pkcs8_der())).unwrap();
+        let imported = PrivateKey::import(pem("PRIVATE KEY", key.pkcs8_der()).as_bytes()).unwrap();
         assert_eq!(imported.public(), key.public());
     }
 }
 
 #[test]
 fn the_keys_of_the_rfcs_are_read_and_named_by_their_thumbprint() {
-    let ed25519 = PrivateKey::import(RFC_8037).unwrap();
+    let ed25519 = PrivateKey::import(RFC_8037.as_bytes()).unwrap();
     assert_eq!(ed25519.public().kid(), "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k");
     let ec = RFC_7517_EC.replace(r#""use":"enc","#, "");
-    let ec = PrivateKey::import(&ec).unwrap();
+    let ec = PrivateKey::import(ec.as_bytes()).unwrap();
     assert_eq!(ec.algorithm(), Algorithm::Es256);
     assert_ne!(ec.public().kid(), "1");
-    let unusable = PrivateKey::import(RFC_7517_EC).unwrap_err();
-    assert!(matches!(unusable, ImportError::Unusable(_)), "a key to encrypt with signs nothing");
+    let unusable = PrivateKey::import(RFC_7517_EC.as_bytes()).unwrap_err();
+    assert_eq!(unusable, ImportError::NotToSign, "it is to encrypt with");
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn an_rsa_key_is_read_with_its_primes_in_either_order() {
     for (p, q) in [(&p, &q), (&q, &p)] {
         let jwk = json!({"kty": "RSA", "alg": "RS256", "n": text(parts.n()), "e": text(parts.e()),
             "d": text(parts.d()), "p": p, "q": q});
-        let imported = PrivateKey::import(&jwk.to_string()).unwrap();
+        let imported = PrivateKey::import(jwk.to_string().as_bytes()).unwrap();
         assert_eq!(imported.public(), key.public());
     }
     let swapped = vec![parts.primes()[1].clone(), parts.primes()[0].clone()];
@@ -66,7 +66,7 @@ fn an_rsa_key_is_read_with_its_primes_in_either_order() {
     )
     .unwrap();
     let der = rsa::pkcs8::EncodePrivateKey::to_pkcs8_der(&swapped).unwrap();
-    let imported = PrivateKey::import(&pem("PRIVATE KEY", der.as_bytes())).unwrap();
+    let imported = PrivateKey::import(pem("PRIVATE KEY", der.as_bytes()).as_bytes()).unwrap();
     assert_eq!(imported.public(), key.public());
 }
 
@@ -74,10 +74,44 @@ fn an_rsa_key_is_read_with_its_primes_in_either_order() {
 fn a_private_half_of_another_key_is_refused() {
     let other = "AAGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
     let wrong = RFC_8037.replace("nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A", other);
-    assert!(matches!(PrivateKey::import(&wrong).unwrap_err(), ImportError::Unusable(_)));
+    assert!(matches!(PrivateKey::import(wrong.as_bytes()).unwrap_err(), ImportError::Unusable(_)));
     let ec = RFC_7517_EC.replace(r#""use":"enc","#, "");
     let wrong = ec.replace("870MB6gfuTJ4HtUnUvYMyJpr5eUZNP4Bk43bVdj3eAE", other);
-    assert!(matches!(PrivateKey::import(&wrong).unwrap_err(), ImportError::Unusable(_)));
+    assert!(matches!(PrivateKey::import(wrong.as_bytes()).unwrap_err(), ImportError::Unusable(_)));
+}
+
+#[test]
+fn a_jwk_that_is_for_something_else_is_refused() {
+    let with = |members: &str| RFC_8037.replacen('{', &format!("{{{members},"), 1);
+    for members in [r#""use":"sig""#, r#""key_ops":["sign","verify"]"#, r#""alg":"EdDSA""#] {
+        PrivateKey::import(with(members).as_bytes()).unwrap();
+    }
+    for members in [r#""use":"enc""#, r#""key_ops":["verify"]"#, r#""key_ops":[]"#, r#""use":1"#] {
+        let refused = PrivateKey::import(with(members).as_bytes()).unwrap_err();
+        assert_eq!(refused, ImportError::NotToSign, "{members}");
+    }
+    let other = PrivateKey::import(with(r#""alg":"RS256""#).as_bytes()).unwrap_err();
+    assert!(matches!(other, ImportError::Unusable(_)), "{other}");
+}
+
+#[test]
+fn of_pem_with_more_than_a_key_the_key_is_taken_and_of_two_none() {
+    let keys = [0, 1].map(|_| {
+        let key = PrivateKey::generate(Algorithm::EdDsa, &SystemRandom::new()).unwrap();
+        (key.public().clone(), pem("PRIVATE KEY", key.pkcs8_der()))
+    });
+    let (certificate, key) = (pem("CERTIFICATE", b"x"), &keys[0].1);
+    for text in [
+        format!("{certificate}{key}"),
+        format!("{key}{certificate}{certificate}"),
+        format!("# whose it is\nBag Attributes\n{key}"),
+        key.replace('\n', "\r\n"),
+    ] {
+        let imported = PrivateKey::import(text.as_bytes()).unwrap();
+        assert_eq!(*imported.public(), keys[0].0, "{text}");
+    }
+    let two = format!("{}{}", keys[0].1, keys[1].1);
+    assert_eq!(PrivateKey::import(two.as_bytes()).unwrap_err(), ImportError::Several);
 }
 
 #[test]
@@ -95,9 +129,10 @@ fn what_is_no_key_for_us_says_what_to_do() {
         (&pem("RSA PRIVATE KEY", b"x"), ImportError::OldForm),
         (&pem("PRIVATE KEY", b"x"), ImportError::Unusable(KeyError::NotAPrivateKey)),
     ] {
-        assert_eq!(PrivateKey::import(text).unwrap_err(), expected, "{text}");
+        assert_eq!(PrivateKey::import(text.as_bytes()).unwrap_err(), expected, "{text}");
     }
+    assert_eq!(PrivateKey::import(&[0x30, 0x81]).unwrap_err(), ImportError::Binary);
     let short = json!({"kty": "RSA", "n": "AQAB", "e": "AQAB", "d": "AQAB", "p": "Aw", "q": "Aw"});
-    let short = PrivateKey::import(&short.to_string()).unwrap_err();
+    let short = PrivateKey::import(short.to_string().as_bytes()).unwrap_err();
     assert!(matches!(short, ImportError::Unusable(KeyError::Weak(_))), "{short}");
 }

@@ -20,6 +20,7 @@ mod rsa_generation;
 mod seal;
 mod set;
 mod small_order;
+mod stored_set;
 
 use std::{fmt, str::FromStr};
 
@@ -29,7 +30,8 @@ pub use self::{
     private::PrivateKey,
     public::PublicKey,
     seal::{KeyEncryptionKey, NotAKeyEncryptionKey, SealError, is_sealed, open, seal},
-    set::{DamagedKeySet, KeyEntry, KeySet, KeyState},
+    set::{KeyEntry, KeySet, KeyState},
+    stored_set::DamagedKeySet,
 };
 
 /// What a key signs with (RFC 7518, RFC 8037).
@@ -84,7 +86,10 @@ pub enum KeyError {
     #[error("no random bytes from the operating system")]
     NoRandomness,
     /// No key that can be used.
-    #[error("not a PKCS#8 key for ES256, EdDSA or RS256 (2048 to 4096 bits)")]
+    #[error(
+        "not a PKCS#8 key for ES256 (P-256, with its public half), EdDSA (Ed25519) or RS256 \
+             (2048 to 4096 bits, exponent above 65536)"
+    )]
     NotAPrivateKey,
     /// Not a JWK, or not one for us.
     #[error("not a public JWK for ES256, EdDSA or RS256: {0}")]

@@ -40,8 +40,7 @@ fn none(forge: &Forge) -> Vec<Case> {
         .map(|number| {
             let alg = spelt(number);
             let source = match number {
-                0 => "RFC 8725 3.1, RFC 7518 3.6, CVE-2015-2951",
-                15 => "RFC 8725 3.1, CVE-2020-15957",
+                0 => "CVE-2018-1000531, CVE-2020-15957, CVE-2021-22160, CVE-2022-23540",
                 _ => "RFC 8725 3.1, RFC 7515 4.1.1",
             };
             let token = format!("{}.", unsigned(&alg));
@@ -52,9 +51,9 @@ fn none(forge: &Forge) -> Vec<Case> {
     let plain = r#"{"alg":"none"}"#;
     let bare = format!("{}.", message(plain.as_bytes(), forge.claims().as_bytes()));
     cases.extend([
-        Case::new("`alg` \"none\" over a good signature", "CVE-2018-1000531", BadSignature, signed),
-        Case::new("`alg` \"none\" and no `kid`", "CVE-2022-23540", Malformed, bare),
-        Case::new("`alg` \"none\", two segments", "CVE-2021-22160", Malformed, unsigned("none")),
+        Case::new("`alg` \"none\" over a good signature", "RFC 7518 3.6", BadSignature, signed),
+        Case::new("`alg` \"none\" and no `kid`", "RFC 8725 3.1", Malformed, bare),
+        Case::new("`alg` \"none\", two segments", "RFC 7515 7.1", Malformed, unsigned("none")),
     ]);
     cases
 }
@@ -70,7 +69,7 @@ fn others(forge: &Forge) -> Vec<Case> {
         ("ES512", "RFC 8725 3.1"),
         ("ES256K", "RFC 8812 3.2"),
         ("EdDSA", "RFC 8725 3.1"),
-        ("RS256", "CVE-2016-5431"),
+        ("RS256", "RFC 8725 3.1"),
         ("PS256", "RFC 8725 3.1"),
         ("HS384", "CVE-2015-9235"),
         ("A128KW", "RFC 7518 4.1"),
@@ -118,7 +117,7 @@ fn hmac_of_ec_and_ed_keys(forge: &Forge) -> Vec<Case> {
         ("x of the public key", "RFC 8725 3.1", es, member("x")),
         ("the public key in PEM", "CVE-2015-9235", es, pem("PUBLIC KEY", &info).into_bytes()),
         ("the public key in DER", "CVE-2024-37568", es, info),
-        ("the public JWK", "CVE-2023-48238", es, jwk.to_string().into_bytes()),
+        ("the public JWK", "RFC 8725 3.1", es, jwk.to_string().into_bytes()),
         ("the `kid`", "RFC 8725 3.5", es, kid),
         ("an empty secret", "CVE-2019-20933", es, Vec::new()),
         ("\"secret\"", "RFC 8725 2.2", es, b"secret".to_vec()),
@@ -148,11 +147,20 @@ fn hmac_of_the_rsa_key(forge: &Forge) -> Vec<Case> {
     let jwk = forge.key(rs).public().jwk();
     let pem_of_info = pem("PUBLIC KEY", &info);
     [
-        ("the RSA public key in PEM", "CVE-2016-10555", pem_of_info.clone().into_bytes()),
+        (
+            "the RSA public key in PEM",
+            "CVE-2015-2951, CVE-2016-5431, CVE-2016-10555, CVE-2023-48238",
+            pem_of_info.clone().into_bytes(),
+        ),
         (
             "the RSA public key in PEM, a space before it",
             "CVE-2026-34950",
             format!(" {pem_of_info}").into_bytes(),
+        ),
+        (
+            "the RSA public key in PEM, a comment before it",
+            "CVE-2026-107722",
+            format!("# a key\n{pem_of_info}").into_bytes(),
         ),
         (
             "the RSA public key in PEM without its last line break",

@@ -38,7 +38,7 @@ pub struct Forge {
 impl Forge {
     /// A forge whose good tokens are good from a minute before `now` to an hour after.
     pub fn new(now: Timestamp) -> Self {
-        Self { now, keys: JWKS.map(|jwk| PrivateKey::import(jwk).unwrap()) }
+        Self { now, keys: JWKS.map(|jwk| PrivateKey::import(jwk.as_bytes()).unwrap()) }
     }
 
     /// The published key of this algorithm.

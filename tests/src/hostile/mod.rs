@@ -7,12 +7,14 @@
 //! rule in question refuses it.
 //!
 //! To add a case: a [`Case`] in the module of its subject, with the document that asks
-//! for the denial, or the attack that it repeats; then
+//! for the denial, or the attack that it repeats, read there and not remembered: many pages
+//! give a flaw the number of another. A CVE has a line in `cves.rs`, too. Then
 //! `TESSERA_WRITE_TABLE=1 cargo test -p tessera-tests --test hostile_jwts`.
 
 mod algorithm;
 mod bytes;
 mod claims;
+mod cves;
 mod ecdsa;
 mod eddsa;
 pub mod forge;
@@ -34,7 +36,8 @@ use self::forge::Forge;
 pub struct Case {
     /// What is wrong with it; no two cases have the same.
     pub name: String,
-    /// What asks for the denial: a document's section, or a published attack. `own`: ours.
+    /// What asks for the denial: a document's section, or a published attack. `own`: ours,
+    /// and why, where a document allows it.
     pub source: &'static str,
     /// The documented reason.
     pub denial: DenialReason,
@@ -81,6 +84,11 @@ pub fn table(forge: &Forge) -> Vec<Case> {
     .collect()
 }
 
+/// The numbers of the published attacks that are described.
+pub fn described() -> impl Iterator<Item = &'static str> {
+    cves::CVES.iter().map(|(number, ..)| *number)
+}
+
 /// The table as a page to read.
 pub fn page(cases: &[Case]) -> String {
     let mut page = format!(
@@ -95,6 +103,10 @@ pub fn page(cases: &[Case]) -> String {
         let denial = case.denial.as_str_name().trim_start_matches("DENIAL_REASON_");
         let name = case.name.replace('|', "\\|");
         let _ = writeln!(page, "| {name} | {} | {denial} |", case.source);
+    }
+    page.push_str("\n| attack | on | by |\n|---|---|---|\n");
+    for (number, program, what) in cves::CVES {
+        let _ = writeln!(page, "| {number} | {program} | {what} |");
     }
     page
 }

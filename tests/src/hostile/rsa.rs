@@ -19,18 +19,18 @@ pub(super) fn cases(forge: &Forge) -> Vec<Case> {
     *before.last_mut().unwrap() -= 1;
     let padded = |padding: &'static dyn RsaEncoding| forge.rsa_signature(padding, &signed);
     let mut cases: Vec<Case> = [
-        ("zero", "RFC 8017 5.2.2", number(0)),
-        ("one", "CVE-2006-4339", number(1)),
+        ("zero", "RFC 8017 8.2.2", number(0)),
+        ("one", "RFC 8017 8.2.2", number(1)),
         ("n", "RFC 8017 5.2.2", modulus),
-        ("n - 1", "RFC 8017 5.2.2", before),
+        ("n - 1", "RFC 8017 8.2.2", before),
         ("all bits are one", "RFC 8017 5.2.2", vec![0xff; 256]),
         ("no signature", "RFC 7515 5.2", Vec::new()),
         ("a byte less", "RFC 8017 8.2.2", good[..255].to_vec()),
-        ("a zero in front", "RFC 8017 8.2.2, CVE-2020-14968", [&[0], &good[..]].concat()),
+        ("a zero in front", "RFC 8017 8.2.2, CVE-2020-14968 (of PSS)", [&[0], &good[..]].concat()),
         ("a byte more", "RFC 8017 8.2.2", [&good[..], &[0]].concat()),
         ("PSS in it", "RFC 8017 8.2.2", padded(&RSA_PSS_SHA256)),
-        ("SHA-384 in it", "RFC 8725 3.2, CVE-2022-24771", padded(&RSA_PKCS1_SHA384)),
-        ("SHA-512 in it", "RFC 8725 3.2, CVE-2022-24771", padded(&RSA_PKCS1_SHA512)),
+        ("SHA-384 in it", "RFC 8017 8.2.2", padded(&RSA_PKCS1_SHA384)),
+        ("SHA-512 in it", "RFC 8017 8.2.2", padded(&RSA_PKCS1_SHA512)),
     ]
     .into_iter()
     .map(|(name, source, signature)| {

@@ -20,7 +20,7 @@ pub(super) fn cases(forge: &Forge) -> Vec<Case> {
         ("logout+jwt", "OpenID Connect Back-Channel Logout 1.0 2.4"),
         ("secevent+jwt", "RFC 8417 2.3"),
         ("oauth-authz-req+jwt", "RFC 9101 10.8"),
-        ("JOSE", "RFC 7515 9.2.1"),
+        ("JOSE", "RFC 7515 4.1.9"),
     ]
     .into_iter()
     .map(|(typ, source)| {
