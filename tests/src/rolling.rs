@@ -187,7 +187,8 @@ fn answered(scrape: &Scrape) -> f64 {
 
 /// grpcio, calling as `tests/clients/rolling.py` does, until it is told to stop.
 pub struct Foreign {
-    python: Child,
+    /// `None` once it is over.
+    python: Option<Child>,
     stop: PathBuf,
 }
 
@@ -209,24 +210,22 @@ impl Foreign {
         python.args(["rolling.py", &addresses(verifiers), &addresses(issuers)]);
         python.arg(&stop).arg(tries.to_string());
         python.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut foreign = Self { python: python.spawn().unwrap(), stop };
+        let mut running = python.spawn().unwrap();
         let Tokens { access, good, ended } = tokens;
-        let mut input = foreign.python.stdin.take().unwrap();
+        let mut input = running.stdin.take().unwrap();
+        let foreign = Self { python: Some(running), stop };
         write!(input, "{access}\n{good}\n{ended}\n").unwrap();
         drop(input);
         let ready = foreign.stop.with_extension("ready");
-        eventually("the foreign client", || {
-            let ended = foreign.python.try_wait().unwrap();
-            std::future::ready((ready.exists() || ended.is_some()).then_some(()))
-        })
-        .await;
+        eventually("the foreign client", || std::future::ready(ready.exists().then_some(()))).await;
         foreign
     }
 
     /// Stops it, and asserts that it lost nothing. Answers how many calls it made.
-    pub async fn lost_nothing(self) -> usize {
+    pub async fn lost_nothing(mut self) -> usize {
         std::fs::write(&self.stop, "").unwrap();
-        let waiting = tokio::task::spawn_blocking(move || self.python.wait_with_output());
+        let python = self.python.take().unwrap();
+        let waiting = tokio::task::spawn_blocking(move || python.wait_with_output());
         let output = waiting.await.unwrap().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         let errors = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -234,5 +233,15 @@ impl Foreign {
         let calls = said.split(' ').next().unwrap().parse().unwrap();
         assert!(calls > 100, "{said}");
         calls
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        // Both fail only where it has ended already.
+        if let Some(python) = &mut self.python {
+            let _ = python.kill();
+            let _ = python.wait();
+        }
     }
 }
