@@ -93,6 +93,9 @@ use crate::{
     throttle::{Limits, Throttle},
 };
 
+/// The largest message that is read, in bytes; a permanent token with every field at its limit
+/// takes a fifth of it.
+const LARGEST_REQUEST: usize = 64 * 1024;
 const RETRY: Duration = Duration::from_secs(1);
 /// Enough that a few may be late.
 const BEATS_PER_BOUND: u32 = 8;
@@ -158,18 +161,26 @@ pub async fn run(
     let durability = Durability::of(config, core.clock.clone())?;
     let operation = &config.operation;
     let health = Health::starting(&SERVICES).await;
-    let routes = Routes::new(IssuerServiceServer::new(IssuerApi(core.clone())))
-        .add_service(AdminServiceServer::new(AdminApi(core.clone())))
+    let issuer = IssuerServiceServer::new(IssuerApi(core.clone()));
+    let admin = AdminServiceServer::new(AdminApi(core.clone()));
+    let routes = Routes::new(issuer.max_decoding_message_size(LARGEST_REQUEST))
+        .add_service(admin.max_decoding_message_size(LARGEST_REQUEST))
         .add_service(health.service());
     let routes = tessera_serve::with_reflection(routes, &[])?.prepare();
     let tls = config.tls.as_ref().map(Tls::of).transpose()?.map(Arc::new);
     let calls = Calls::of(tessera_serve::methods(&SERVICES));
     let connections = Room::new(operation.max_connections);
     let room = Room::new(operation.max_concurrent_calls);
-    let rooms = Rooms { connections: connections.clone(), calls: room.clone() };
+    let pages = Room::new(operation.max_connections);
+    let rooms =
+        Rooms { connections: connections.clone(), http: pages.clone(), calls: room.clone() };
     let service = Identified(Counted::new(Shed::new(Timed(routes), room), calls.clone()));
     let metrics = metrics::all(core.clone(), calls, store_times, rooms, tls.clone());
-    let gate = Gate::new(tls.clone(), connections, operation.max_connection_age);
+    let age = operation.max_connection_age;
+    let gate = Gate::new(tls.clone(), connections, age);
+    let http_gate = Gate::http(tls.clone(), pages, age);
+    // A room of its own, so that callers can't keep a probe out.
+    let health_gate = Gate::http(None, Room::new(operation.max_connections), age);
     let app = http::app(core.clone(), &config.issuer_url.url)
         .merge(health.pages())
         .merge(tessera_serve::metrics::route(metrics.clone()));
@@ -190,8 +201,9 @@ pub async fn run(
     });
     let gathering = tokio::spawn(usage::keep_gathering(core.clone(), config.usage_interval));
     let drained = Drained::pending();
-    let http = tessera_serve::http(app, listeners.http, tls.clone(), drained.wait());
-    let probes = tessera_serve::health(listeners.health, &health, metrics, drained.wait());
+    let http = tessera_serve::http(app, listeners.http, http_gate, drained.wait());
+    let probes =
+        tessera_serve::health(listeners.health, health_gate, &health, metrics, drained.wait());
     let refusal = OnceLock::new();
     let end = async {
         let why = tokio::select! {
@@ -210,12 +222,13 @@ pub async fn run(
         beats.abort();
         gathering.abort();
         drained.tell();
-        Ok(())
     };
-    let serving = async { tokio::try_join!(grpc, http, probes).map(drop) };
+    let serving = async {
+        tokio::join!(grpc, http, probes);
+    };
     let serving = fresh_during(tls.as_deref(), serving);
     let interval = config.usage_interval;
-    report_during(Box::pin(serving), &core.usage, &*core.store, interval).await?;
+    report_during(Box::pin(serving), &core.usage, &*core.store, interval).await;
     refusal.into_inner().map_or(Ok(()), Err)
 }
 

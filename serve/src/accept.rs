@@ -15,6 +15,7 @@ use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
 };
+use tokio_rustls::TlsAcceptor;
 
 use crate::{
     connection::Connection,
@@ -58,6 +59,8 @@ fn is_of_the_connection(error: &io::Error) -> bool {
 /// The way in. It lets in so many at a time, and waits at the end until all have gone.
 pub struct Gate {
     tls: Option<Arc<Tls>>,
+    /// What a connection shakes hands with.
+    acceptor: fn(&Tls) -> TlsAcceptor,
     room: Arc<Room>,
     max_age: Option<Duration>,
     number: AtomicU64,
@@ -81,7 +84,12 @@ impl Gate {
     pub fn new(tls: Option<Arc<Tls>>, room: Arc<Room>, max_age: Option<Duration>) -> Self {
         let (seat, gone) = mpsc::channel(1);
         let (number, stop) = (AtomicU64::new(0), watch::Sender::new(()));
-        Self { tls, room, max_age, number, stop, gone, seat }
+        Self { tls, acceptor: Tls::grpc, room, max_age, number, stop, gone, seat }
+    }
+
+    /// The same, of a listener for HTTP.
+    pub fn http(tls: Option<Arc<Tls>>, room: Arc<Room>, max_age: Option<Duration>) -> Self {
+        Self { acceptor: Tls::http, ..Self::new(tls, room, max_age) }
     }
 
     /// Lets a connection in, if there is room.
@@ -93,7 +101,7 @@ impl Gate {
         };
         let number = self.number.fetch_add(1, Relaxed);
         let age = self.max_age.map(|age| age.mul_f64(0.9 + 0.2 * spread(number)));
-        let tls = self.tls.as_ref().map(|tls| tls.grpc());
+        let tls = self.tls.as_deref().map(self.acceptor);
         Some(Connection { pass, tls, max_age: age })
     }
 

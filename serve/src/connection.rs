@@ -11,7 +11,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
 };
-use tokio_rustls::{TlsAcceptor, rustls::pki_types::CertificateDer};
+use tokio_rustls::{TlsAcceptor, rustls::pki_types::CertificateDer, server::TlsStream};
 
 use crate::{
     CALL_TIMEOUT, HEADER_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAMS_PER_CONNECTION,
@@ -20,7 +20,7 @@ use crate::{
 
 /// A caller that has not said its first word so long after connecting is let go, and one
 /// that has not shaken hands by then.
-const FIRST_WORD: Duration = Duration::from_secs(10);
+pub(crate) const FIRST_WORD: Duration = Duration::from_secs(10);
 
 /// A connection that has been let in.
 pub struct Connection {
@@ -51,25 +51,43 @@ impl Connection {
         TokioExecutor: Http2ServerConnExec<S::Future, B>,
     {
         let Self { pass, tls, max_age } = self;
+        match Opened::of(stream, tls).await {
+            Some(Opened::Plain(stream)) => {
+                serve_on(pass, max_age, stream, calls(&Peer::default())).await;
+            }
+            Some(Opened::Tls(stream)) => {
+                let certificates = stream.get_ref().1.peer_certificates();
+                let certificate = certificates.and_then(<[_]>::first).cloned();
+                let calls = calls(&Peer { certificate: certificate.map(|it| it.into_owned()) });
+                serve_on(pass, max_age, *stream, calls).await;
+            }
+            None => {}
+        }
+    }
+}
+
+/// A connection whose caller has begun to speak, after the handshake where there is one.
+pub(crate) enum Opened {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl Opened {
+    /// `None`: the caller took too long, or left.
+    pub(crate) async fn of(stream: TcpStream, tls: Option<TlsAcceptor>) -> Option<Self> {
         let opened = async {
             // Answers are small: waiting to fill a packet only delays them.
             stream.set_nodelay(true)?;
             stream.readable().await
         };
-        let Ok(Ok(())) = tokio::time::timeout(FIRST_WORD, opened).await else { return };
-        match tls {
-            None => serve_on(pass, max_age, stream, calls(&Peer::default())).await,
-            Some(tls) => match tokio::time::timeout(FIRST_WORD, tls.accept(stream)).await {
-                Ok(Ok(stream)) => {
-                    let certificates = stream.get_ref().1.peer_certificates();
-                    let certificate = certificates.and_then(<[_]>::first).cloned();
-                    let calls = calls(&Peer { certificate: certificate.map(|it| it.into_owned()) });
-                    serve_on(pass, max_age, stream, calls).await;
-                }
-                Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-                Err(_) => tracing::debug!("a TLS handshake took too long"),
-            },
+        let Ok(Ok(())) = tokio::time::timeout(FIRST_WORD, opened).await else { return None };
+        let Some(tls) = tls else { return Some(Self::Plain(stream)) };
+        match tokio::time::timeout(FIRST_WORD, tls.accept(stream)).await {
+            Ok(Ok(stream)) => return Some(Self::Tls(Box::new(stream))),
+            Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => tracing::debug!("a TLS handshake took too long"),
         }
+        None
     }
 }
 
@@ -101,7 +119,7 @@ async fn serve_on<S, B>(
     tell(serving.as_mut().await);
 }
 
-async fn at_the_age(age: Option<Duration>) {
+pub(crate) async fn at_the_age(age: Option<Duration>) {
     match age {
         Some(age) => tokio::time::sleep(age).await,
         None => std::future::pending().await,

@@ -7,7 +7,7 @@ pub mod deadline;
 mod drained;
 mod grpc;
 mod health;
-mod https;
+mod http;
 pub mod metrics;
 mod opening;
 pub mod request;
@@ -15,18 +15,16 @@ pub mod room;
 pub mod tls;
 pub mod well_known;
 
-use std::{
-    future::Future, io, net::SocketAddr, path::PathBuf, pin::Pin, sync::Arc, time::Duration,
-};
+use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use prost::Message as _;
 use prost_types::FileDescriptorSet;
 use tessera_shared::config::USAGE;
-use tokio::{net::TcpListener, sync::oneshot};
+use tokio::net::TcpListener;
 use tonic::service::Routes;
 
-pub use crate::{drained::Drained, grpc::grpc, health::Health};
-use crate::{https::TlsListener, metrics::Metrics, request::Identified, tls::Tls};
+use crate::{accept::Gate, metrics::Metrics};
+pub use crate::{drained::Drained, grpc::grpc, health::Health, http::http};
 
 /// Requests in flight on one connection; more wait.
 pub const STREAMS_PER_CONNECTION: u32 = 1024;
@@ -38,8 +36,6 @@ pub const HEADER_BYTES: u32 = 32 * 1024;
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long it may take to answer that.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long answers over HTTP may take at the end.
-const HTTP_DRAIN: Duration = Duration::from_secs(2);
 
 /// Why a service could not listen or had to stop.
 #[derive(Debug, thiserror::Error)]
@@ -68,9 +64,6 @@ pub enum ServeError {
     /// The reflection service could not be made from the contract.
     #[error("the contract can't be reflected: {0}")]
     Reflection(#[from] tonic_reflection::server::Error),
-    /// The HTTP server failed.
-    #[error("the HTTP server failed: {0}")]
-    Http(io::Error),
 }
 
 impl ServeError {
@@ -78,7 +71,7 @@ impl ServeError {
     pub const fn exit_code(&self) -> u8 {
         match self {
             Self::TlsFile { .. } => USAGE,
-            Self::Bind { .. } | Self::Thread(_) | Self::Reflection(_) | Self::Http(_) => 1,
+            Self::Bind { .. } | Self::Thread(_) | Self::Reflection(_) => 1,
         }
     }
 }
@@ -152,51 +145,17 @@ pub fn methods(services: &[&str]) -> Vec<String> {
     paths
 }
 
-/// Serves HTTP until `shutdown`; over TLS, if there is a certificate.
-///
-/// # Errors
-/// When the server fails.
-pub async fn http(
-    app: axum::Router,
-    listener: TcpListener,
-    tls: Option<Arc<Tls>>,
-    shutdown: impl Future<Output = ()>,
-) -> Result<(), ServeError> {
-    let (stop, stopped) = oneshot::channel::<()>();
-    let end = async {
-        let _ = stopped.await;
-    };
-    let app = app.layer(tower::layer::layer_fn(Identified));
-    let serving: Pin<Box<dyn Future<Output = io::Result<()>> + Send>> = match tls {
-        None => Box::pin(axum::serve(listener, app).with_graceful_shutdown(end).into_future()),
-        Some(tls) => {
-            let listener = TlsListener::new(listener, tls);
-            Box::pin(axum::serve(listener, app).with_graceful_shutdown(end).into_future())
-        }
-    };
-    tokio::pin!(serving);
-    tokio::select! {
-        ended = &mut serving => return ended.map_err(ServeError::Http),
-        () = shutdown => drop(stop),
-    }
-    // Its answers are short: what takes longer is a caller that does not read.
-    let ended = tokio::time::timeout(HTTP_DRAIN, serving).await;
-    ended.unwrap_or(Ok(())).map_err(ServeError::Http)
-}
-
-/// Serves health and metrics in plaintext until `shutdown`, where there is a listener for
-/// it: HTTP/1.1 and gRPC on one port.
-///
-/// # Errors
-/// When the server fails.
+/// Serves health and metrics in plaintext to whom `gate` lets in until `shutdown`, where there
+/// is a listener for it: HTTP/1.1 and gRPC on one port.
 pub async fn health(
     listener: Option<TcpListener>,
+    gate: Gate,
     health: &Health,
     metrics: Arc<Metrics>,
     shutdown: impl Future<Output = ()>,
-) -> Result<(), ServeError> {
-    let Some(listener) = listener else { return Ok(()) };
-    http(health.all().merge(metrics::route(metrics)), listener, None, shutdown).await
+) {
+    let Some(listener) = listener else { return };
+    http(health.all().merge(metrics::route(metrics)), listener, gate, shutdown).await;
 }
 
 /// Resolves when the process is asked to stop: SIGTERM, or SIGINT from a terminal.

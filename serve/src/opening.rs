@@ -13,13 +13,15 @@ use tokio::{
     time::Sleep,
 };
 
-/// What a client says first (RFC 9113, section 3.4), in bytes.
-const PREFACE: usize = 24;
+/// What a client of HTTP/2 says first (RFC 9113, section 3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// A stream that fails if its peer has not said the preface within a limit.
+/// One who says anything else speaks HTTP/1.1, or nothing that is understood.
 pub(crate) struct Opening<S> {
     stream: S,
-    missing: usize,
+    /// What is still to come of the preface.
+    missing: &'static [u8],
     /// `None` once nothing is missing.
     limit: Option<Pin<Box<Sleep>>>,
 }
@@ -46,8 +48,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Opening<S> {
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
-        self.missing = self.missing.saturating_sub(buffer.filled().len() - before);
-        if self.missing == 0 {
+        let said = buffer.filled().get(before..).unwrap_or_default();
+        // The end of the stream is not for us to judge.
+        self.missing = self.missing.strip_prefix(said).unwrap_or_default();
+        if self.missing.is_empty() {
             self.limit = None;
         }
         Poll::Ready(Ok(()))
@@ -100,7 +104,7 @@ mod tests {
         let (mut caller, stream) = duplex(64);
         caller.write_all(b"PRI").await.unwrap();
         let mut opening = Opening::new(stream, Duration::from_millis(50));
-        let mut first = [0; PREFACE];
+        let mut first = [0; PREFACE.len()];
         let ended = tokio::time::timeout(SOON, opening.read_exact(&mut first)).await.unwrap();
         assert_eq!(ended.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
@@ -108,9 +112,18 @@ mod tests {
     #[tokio::test]
     async fn who_has_opened_may_be_silent_for_long() {
         let (mut caller, stream) = duplex(64);
-        caller.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await.unwrap();
+        caller.write_all(PREFACE).await.unwrap();
         let mut opening = Opening::new(stream, SOON);
-        opening.read_exact(&mut [0; PREFACE]).await.unwrap();
+        opening.read_exact(&mut [0; PREFACE.len()]).await.unwrap();
+        assert!(opening.limit.is_none());
+    }
+
+    #[tokio::test]
+    async fn who_speaks_http_1_has_opened() {
+        let (mut caller, stream) = duplex(64);
+        caller.write_all(b"POST").await.unwrap();
+        let mut opening = Opening::new(stream, SOON);
+        opening.read_exact(&mut [0; 4]).await.unwrap();
         assert!(opening.limit.is_none());
     }
 }

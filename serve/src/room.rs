@@ -81,18 +81,20 @@ pub fn overloaded() -> Status {
     Status::with_error_details(Code::ResourceExhausted, message, details)
 }
 
-/// The two rooms of a service, for its metrics.
+/// The rooms of a service, for its metrics.
 #[derive(Debug)]
 pub struct Rooms {
-    /// For connections.
+    /// For connections of gRPC.
     pub connections: Arc<Room>,
+    /// For connections of HTTP.
+    pub http: Arc<Room>,
     /// For calls under way.
     pub calls: Arc<Room>,
 }
 
 impl Collector for Rooms {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Self { connections, calls } = self;
+        let Self { connections, http, calls } = self;
         let of = |value| [(NO_LABELS, value)];
         let open = of(connections.inside());
         let help = "Connections of callers that are open";
@@ -103,6 +105,11 @@ impl Collector for Rooms {
         let refused = [(NO_LABELS, connections.sent_away())];
         let help = "Connections that were closed at once, since there were too many";
         counter(&mut encoder, "tessera_refused_connections", help, refused)?;
+        let help = "Connections of HTTP that are open; the health listener's do not count";
+        gauge(&mut encoder, "tessera_http_connections", help, of(http.inside()))?;
+        let refused = [(NO_LABELS, http.sent_away())];
+        let help = "Connections of HTTP that were closed at once, since there were too many";
+        counter(&mut encoder, "tessera_refused_http_connections", help, refused)?;
         let help = "Calls under way; those that a verifier answers from memory never count";
         gauge(&mut encoder, "tessera_calls_in_flight", help, of(calls.inside()))?;
         let help = "Calls refused with RESOURCE_EXHAUSTED, since too many were under way";

@@ -7,11 +7,14 @@ against what it promises.
 import pathlib
 import re
 import sys
+import urllib.parse
 
 import kubernetes_validate
 import yaml
 
 VERSIONS = ("1.31", "1.37")
+# What the programs take for a drain where nothing else is said, in seconds, and a margin.
+DRAIN_SECONDS = 5 + 10 + 5
 LISTENERS = {"TESSERA_LISTEN": "grpc", "TESSERA_HTTP_LISTEN": "https", "TESSERA_HEALTH_LISTEN": "health"}
 
 
@@ -36,6 +39,15 @@ def check_hardened(deployment):
     assert own["readOnlyRootFilesystem"] and not own["allowPrivilegeEscalation"]
     assert own["capabilities"] == {"drop": ["ALL"]}
     assert {"startupProbe", "livenessProbe", "readinessProbe"} <= container.keys()
+    ports = {port["name"] for port in container["ports"]}
+    for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
+        assert container[probe]["httpGet"]["port"] in ports, f"{probe}: no such port"
+    assert pod["terminationGracePeriodSeconds"] >= DRAIN_SECONDS, "killed while it drains"
+    rolling = deployment["spec"]["strategy"]["rollingUpdate"]
+    assert rolling["maxUnavailable"] == 0 and rolling["maxSurge"] >= 1
+    # The profile `restricted` of Pod Security allows these alone of what is here.
+    assert all(volume.keys() <= {"name", "secret", "configMap"} for volume in pod["volumes"])
+    assert {m["name"] for m in container["volumeMounts"]} == {v["name"] for v in pod["volumes"]}
     assert "memory" in container["resources"]["limits"]
     assert pod["topologySpreadConstraints"]
 
@@ -68,14 +80,54 @@ def check_selected(everything):
             assert all(port["targetPort"] in names for port in spec["ports"])
         if document["kind"] == "PodDisruptionBudget":
             wanted = spec["selector"]["matchLabels"].items()
-            assert any(wanted <= labels.items() for labels in pods)
+            [budgeted] = [d for d, labels in zip(deployments, pods) if wanted <= labels.items()]
+            least = budgeted["spec"].get("replicas", 3)
+            assert spec.get("minAvailable", 0) < least, "no node could ever be drained"
         if document["kind"] == "HorizontalPodAutoscaler":
             target = spec["scaleTargetRef"]["name"]
             [scaled] = [d for d in deployments if d["metadata"]["name"] == target]
             assert "replicas" not in scaled["spec"], "an update would undo the autoscaler"
+            for metric in spec["metrics"]:
+                requests = container_of(scaled)["resources"]["requests"]
+                assert metric["resource"]["name"] in requests, "a share of nothing"
         if document["kind"] == "NetworkPolicy":
             for rule in spec.get("ingress", []):
                 assert all(port["port"] in names for port in rule.get("ports", []))
+
+
+def check_reachable(everything):
+    """Each service lets in what its Service offers, and gets out to its store and to DNS."""
+    policies = {d["metadata"]["name"]: d["spec"] for _, d in everything if d["kind"] == "NetworkPolicy"}
+    assert policies["default-deny"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for _, document in everything:
+        if document["kind"] == "Service":
+            component = document["spec"]["selector"]["app.kubernetes.io/component"]
+            let_in = {p["port"] for rule in policies[f"tessera-{component}"]["ingress"] for p in rule["ports"]}
+            offered = {port["targetPort"] for port in document["spec"]["ports"]}
+            assert offered <= let_in, f"{document['metadata']['name']}: offered, and not let in"
+        if document["kind"] == "Deployment":
+            policy = policies[document["metadata"]["name"]]
+            labels = document["spec"]["template"]["metadata"]["labels"]
+            assert policy["podSelector"]["matchLabels"].items() <= labels.items()
+            environment = {v["name"]: v["value"] for v in container_of(document)["env"]}
+            store = urllib.parse.urlsplit(environment["TESSERA_STORE"])
+            let_out = {p["port"] for rule in policy["egress"] for p in rule["ports"]}
+            assert {53, store.port} <= let_out, f"{document['metadata']['name']}: no way to the store"
+
+
+def check_told(everything, readme):
+    """What must be there before is in the README, key by key."""
+    for _, document in everything:
+        if document["kind"] != "Deployment":
+            continue
+        for volume in document["spec"]["template"]["spec"]["volumes"]:
+            source = volume.get("secret", {}).get("secretName") or volume["configMap"]["name"]
+            assert f"`{source}`" in readme, f"{source} is not in the README"
+        for variable in container_of(document)["env"]:
+            if variable["name"].endswith("_FILE"):
+                key = variable["value"].rsplit("/", 1)[1]
+                # A Secret of the type kubernetes.io/tls has these keys by itself.
+                assert key in ("tls.crt", "tls.key") or f"`{key}`" in readme, f"{key} is not in the README"
 
 
 def main(directory, issuer_help, verifier_help):
@@ -92,6 +144,8 @@ def main(directory, issuer_help, verifier_help):
             check_hardened(document)
             check_settings(document, known[document["metadata"]["name"]])
     check_selected(everything)
+    check_reachable(everything)
+    check_told(everything, (pathlib.Path(directory) / "README.md").read_text())
     print(f"{len(everything)} resources")
 
 

@@ -8,8 +8,12 @@ use std::{
 };
 
 use tempfile::TempDir;
+use tessera_proto::v1::WhoAmIRequest;
+use tonic::Code;
 
 use crate::{
+    ask::ask,
+    client::{self, Credentials},
     port,
     process::{Process, clean},
     service::Place,
@@ -21,6 +25,7 @@ use crate::{
 
 /// A running proxy. It is killed when dropped.
 pub struct Gateway {
+    name: &'static str,
     /// Where it speaks HTTP/1.1.
     http: SocketAddr,
     /// Where it speaks HTTP/2; the same, but for nginx.
@@ -32,19 +37,44 @@ pub struct Gateway {
 impl Gateway {
     /// Starts Envoy with `deploy/envoy/envoy.yaml`, changed by `change` besides.
     pub async fn envoy(verifier: Place, upstream: &Upstream, change: impl Fn(&mut Text)) -> Self {
+        Self::envoy_asking(&[verifier], upstream, change).await
+    }
+
+    /// As [`Self::envoy`], with several verifiers to ask.
+    pub async fn envoy_asking(
+        verifiers: &[Place],
+        upstream: &Upstream,
+        change: impl Fn(&mut Text),
+    ) -> Self {
         let address = port::free();
         let mut text = Text::of_deploy("envoy/envoy.yaml");
         text.replace("port_value: 10000", &format!("port_value: {}", address.port()));
-        text.replace("port_value: 50052", &format!("port_value: {}", verifier.grpc.port()));
+        text.endpoints("127.0.0.1, port_value: 50052", verifiers);
         text.replace("port_value: 8000", &format!("port_value: {}", upstream.http1.port()));
         text.replace("port_value: 8001", &format!("port_value: {}", upstream.http2.port()));
         change(&mut text);
+        let gateway = Self::run_envoy(address, &text);
+        gateway.until_it_answers(reaches_the_service).await
+    }
+
+    /// Starts Envoy with `deploy/envoy/services.yaml`: one address for all these services.
+    pub async fn services(issuers: &[Place], verifiers: &[Place]) -> Self {
+        let address = port::free();
+        let mut text = Text::of_deploy("envoy/services.yaml");
+        let here = format!("127.0.0.1, port_value: {}", address.port());
+        text.replace("0.0.0.0, port_value: 50050", &here);
+        text.endpoints("verifier, port_value: 50052", verifiers);
+        text.endpoints("issuer, port_value: 50051", issuers);
+        Self::run_envoy(address, &text).until_it_answers(reaches_both_services).await
+    }
+
+    fn run_envoy(address: SocketAddr, text: &Text) -> Self {
         let dir = TempDir::new().unwrap();
         let mut command = clean(&envoy());
         command.arg("-c").arg(text.write(dir.path(), "envoy.yaml"));
         // Several on one machine need a number each: that of the port is nobody else's.
         command.args(["--base-id", &address.port().to_string(), "--concurrency", "1"]);
-        Self::start("envoy", [address; 2], command, dir).await
+        Self::run("envoy", [address; 2], command, dir)
     }
 
     /// Starts nginx with `deploy/nginx/tessera.conf` and its snippets.
@@ -74,7 +104,8 @@ impl Gateway {
         let mut command = clean(Path::new("/usr/sbin/nginx"));
         command.args(["-e", "stderr", "-p"]).arg(dir.path());
         command.arg("-c").arg(Text(main).write(dir.path(), "nginx.conf"));
-        Self::start("nginx", [http, http2], command, dir).await
+        let gateway = Self::run("nginx", [http, http2], command, dir);
+        gateway.until_it_answers(reaches_the_service).await
     }
 
     /// Starts Caddy with `deploy/caddy/Caddyfile`.
@@ -89,29 +120,34 @@ impl Gateway {
         let mut command = clean(Path::new("caddy"));
         command.env("HOME", dir.path()).args(["run", "--config"]);
         command.arg(text.write(dir.path(), "Caddyfile"));
-        Self::start("caddy", [address; 2], command, dir).await
+        let gateway = Self::run("caddy", [address; 2], command, dir);
+        gateway.until_it_answers(reaches_the_service).await
     }
 
-    async fn start(
-        name: &str,
+    fn run(
+        name: &'static str,
         [http, http2]: [SocketAddr; 2],
         command: std::process::Command,
         dir: TempDir,
     ) -> Self {
         let process = Process::start(name, command, dir.path());
-        let mut gateway = Self { http, http2, process, _dir: dir };
-        eventually(&format!("{name} in front of the service"), || {
-            if let Some(status) = gateway.process.ended() {
-                panic!("{name} ended, {status}:\n{}", gateway.process.log());
+        Self { name, http, http2, process, _dir: dir }
+    }
+
+    async fn until_it_answers(mut self, answers: impl AsyncFn(SocketAddr) -> bool) -> Self {
+        let (name, http) = (self.name, self.http);
+        eventually(&format!("{name} in front of what it is for"), || {
+            if let Some(status) = self.process.ended() {
+                panic!("{name} ended, {status}:\n{}", self.process.log());
             }
+            let answers = &answers;
             async move {
                 tokio::net::TcpStream::connect(http).await.ok()?;
-                let answer = wire::ask(Wire::Http1, http, "/healthz", &[]).await;
-                answer.reached().then_some(())
+                answers(http).await.then_some(())
             }
         })
         .await;
-        gateway
+        self
     }
 
     /// Asks for `path` with these headers.
@@ -131,6 +167,17 @@ impl Gateway {
     }
 }
 
+async fn reaches_the_service(gateway: SocketAddr) -> bool {
+    wire::ask(Wire::Http1, gateway, "/healthz", &[]).await.reached()
+}
+
+async fn reaches_both_services(gateway: SocketAddr) -> bool {
+    let mut issuer = client::issuer(gateway, &Credentials::none());
+    let who = issuer.who_am_i(WhoAmIRequest {}).await;
+    who.is_err_and(|status| status.code() == Code::Unauthenticated)
+        && client::verifier(gateway).verify(ask("nonsense")).await.is_ok()
+}
+
 /// A configuration.
 pub struct Text(String);
 
@@ -143,6 +190,18 @@ impl Text {
     pub fn replace(&mut self, old: &str, new: &str) {
         assert!(self.0.contains(old), "{old} is not in the configuration");
         self.0 = self.0.replace(old, new);
+    }
+
+    /// Makes of the one line with `address: OLD` as many as there are places, with the gRPC
+    /// address of each.
+    fn endpoints(&mut self, old: &str, places: &[Place]) {
+        let line = self.0.lines().find(|line| line.contains(old)).expect(old).to_owned();
+        let of = |place: &Place| {
+            let (ip, port) = (place.grpc.ip(), place.grpc.port());
+            line.replace(old, &format!("{ip}, port_value: {port}"))
+        };
+        let lines: Vec<_> = places.iter().map(of).collect();
+        self.0 = self.0.replace(&line, &lines.join("\n"));
     }
 
     fn write(&self, dir: &Path, name: &str) -> PathBuf {

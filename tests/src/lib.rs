@@ -27,6 +27,7 @@ pub mod reader;
 pub mod redis;
 pub mod redis_commands;
 pub mod refused;
+pub mod rolling;
 pub mod service;
 pub mod system;
 pub mod tls;

@@ -17,7 +17,7 @@ use tessera_tests::{
     redis::Redis,
     service::{self, Place},
     tls::Authority,
-    tools::{repository, succeed},
+    tools::{repository, succeed, venv},
     watch::eventually,
 };
 
@@ -51,13 +51,19 @@ async fn query(prometheus: SocketAddr, expression: &str) -> Option<Vec<Value>> {
     answer["data"]["result"].as_array().cloned()
 }
 
-/// The configuration of `deploy/`, with these targets and looking every second.
+/// The configuration of `deploy/`, with these targets and looking every second. No name server
+/// knows a test's replicas; `compose.sh` has one that does.
 fn configuration(dir: &Path, issuer: SocketAddr, verifier: SocketAddr) -> PathBuf {
-    let text = fs::read_to_string(deploy("prometheus/prometheus.yml")).unwrap();
-    let text = text
-        .replace("issuer:9101", &issuer.to_string())
-        .replace("verifier:9102", &verifier.to_string())
-        .replace("_interval: 15s", "_interval: 1s");
+    let mut text = fs::read_to_string(deploy("prometheus/prometheus.yml")).unwrap();
+    for (name, target) in [
+        ("names: [issuer], type: A, port: 9101", issuer),
+        ("names: [verifier], type: A, port: 9102", verifier),
+    ] {
+        let found = format!("dns_sd_configs:\n      - {{ {name}, refresh_interval: 15s }}");
+        assert!(text.contains(&found), "{found} is not in prometheus.yml");
+        text = text.replace(&found, &format!("static_configs:\n      - targets: [\"{target}\"]"));
+    }
+    let text = text.replace("_interval: 15s", "_interval: 1s");
     let rules = "tessera.rules.yml";
     fs::copy(deploy("prometheus").join(rules), dir.join(rules)).unwrap();
     let file = dir.join("prometheus.yml");
@@ -67,6 +73,17 @@ fn configuration(dir: &Path, issuer: SocketAddr, verifier: SocketAddr) -> PathBu
 
 fn promtool(arguments: &[&str], file: &Path) {
     succeed(clean(Path::new("promtool")).args(arguments).arg(file));
+}
+
+#[test]
+fn grafana_is_given_files_that_it_reads_and_that_fit_together() {
+    let output = succeed(
+        venv("python")
+            .arg(repository().join("tests/grafana/check.py"))
+            .arg(repository().join("deploy"))
+            .arg(repository().join("docker-compose.yml")),
+    );
+    assert_eq!(output.trim(), "ok");
 }
 
 #[tokio::test]

@@ -38,7 +38,10 @@ mod tests;
 mod usage_tests;
 mod watched;
 
-use std::{future::Future, sync::Arc};
+use std::{
+    future::Future,
+    sync::{Arc, atomic::AtomicUsize},
+};
 
 use tessera_proto::ENVOY_DESCRIPTORS;
 use tessera_serve::{
@@ -128,7 +131,9 @@ async fn serve(
     };
     let connections = Room::new(operation.max_connections);
     let room = Room::new(operation.max_concurrent_calls);
-    let rooms = Rooms { connections: connections.clone(), calls: room.clone() };
+    let pages = Room::new(operation.max_connections);
+    let rooms =
+        Rooms { connections: connections.clone(), http: pages.clone(), calls: room.clone() };
     let metrics = metrics::all(read, store_times, rooms, tls.clone());
     let service = front::Service {
         api,
@@ -136,8 +141,13 @@ async fn serve(
         calls,
         room,
         callers: Callers::new(config.verify_callers.clone()),
+        held: AtomicUsize::new(0),
     };
-    let gate = Gate::new(tls.clone(), connections, operation.max_connection_age);
+    let age = operation.max_connection_age;
+    let gate = Gate::new(tls.clone(), connections, age);
+    let http_gate = Gate::http(tls.clone(), pages, age);
+    // A room of its own, so that callers can't keep a probe out.
+    let health_gate = Gate::http(None, Room::new(operation.max_connections), age);
     let face = Face {
         store: store.clone(),
         guard,
@@ -148,8 +158,9 @@ async fn serve(
         http::app(face).merge(health.pages()).merge(tessera_serve::metrics::route(metrics.clone()));
 
     let drained = Drained::pending();
-    let http = tessera_serve::http(app, listeners.http, tls.clone(), drained.wait());
-    let probes = tessera_serve::health(listeners.health, &health, metrics, drained.wait());
+    let http = tessera_serve::http(app, listeners.http, http_gate, drained.wait());
+    let probes =
+        tessera_serve::health(listeners.health, health_gate, &health, metrics, drained.wait());
     let grpc = async {
         let end = health.clone().drain(shutdown, operation.drain_delay);
         let (threads, drain) = (config.threads, operation.drain_timeout);
@@ -158,7 +169,7 @@ async fn serve(
         served
     };
     let serving = async {
-        let serving = async { tokio::try_join!(grpc, http, probes).map(drop) };
+        let serving = async { tokio::join!(grpc, http, probes).0 };
         tokio::pin!(serving);
         tokio::select! {
             ended = &mut serving => return ended,

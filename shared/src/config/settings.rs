@@ -85,7 +85,7 @@ table! {
     MAX_CONNECTION_AGE: "max-connection-age" "DURATION", Kind::Duration(Duration::ZERO, DAY), Some("10m"),
         "How old a gRPC connection gets before its caller is asked to make a new one, give or take a tenth, so that callers spread over new replicas; 0s: as old as it likes.";
     MAX_CONNECTIONS: "max-connections" "N", Kind::Integer(1, 1_000_000), Some("10000"),
-        "How many gRPC connections may be open; more are closed at once.";
+        "How many connections may be open, of gRPC, of HTTP and of the health listener each; more are closed at once.";
     MAX_CONCURRENT_CALLS: "max-concurrent-calls" "N", Kind::Integer(1, 1_000_000), Some("1024"),
         "How many calls may be under way; more are refused with RESOURCE_EXHAUSTED before they take long. What a verifier answers from memory never counts.";
     DRAIN_TIMEOUT: "drain-timeout" "DURATION", Kind::Duration(Duration::ZERO, HOUR), Some("10s"),

@@ -43,6 +43,16 @@ pub(super) fn base62(bytes: &[u8], digits: usize) -> String {
     out.into_iter().map(char::from).collect()
 }
 
+/// `number` in as many base62 digits, most significant first.
+pub(super) fn base62_of<const DIGITS: usize>(mut number: u32) -> [u8; DIGITS] {
+    let mut digits = [b'0'; DIGITS];
+    for digit in digits.iter_mut().rev() {
+        *digit = ALPHABET.get((number % 62) as usize).copied().unwrap_or(b'0');
+        number /= 62;
+    }
+    digits
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -53,5 +63,7 @@ mod tests {
         assert_eq!(base62(&[61], 2), "0z");
         assert_eq!(base62(&[62], 2), "10");
         assert_eq!(base62(&u32::MAX.to_be_bytes(), 6), "4gfFC3");
+        assert_eq!(base62_of(u32::MAX), *b"4gfFC3");
+        assert_eq!(base62_of(62), *b"10");
     }
 }

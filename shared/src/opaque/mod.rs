@@ -17,7 +17,7 @@ mod tests;
 use ring::{hmac, rand::SecureRandom};
 use zeroize::Zeroizing;
 
-use self::digits::{base62, random_digits};
+use self::digits::{base62, base62_of, random_digits};
 pub use self::{
     digits::random_password,
     plain::{PlainToken, TokenHash},
@@ -187,14 +187,7 @@ fn finish(covered: String) -> PlainToken {
     PlainToken(plain)
 }
 
-/// CRC-32 in base62, most significant digit first. Every token is read through this, so it
-/// takes no memory.
+/// Every token is read through this, so it takes no memory.
 fn checksum_of(covered: &str) -> [u8; CHECKSUM_DIGITS] {
-    let mut rest = crc32fast::hash(covered.as_bytes());
-    let mut digits = [b'0'; CHECKSUM_DIGITS];
-    for digit in digits.iter_mut().rev() {
-        *digit = ALPHABET.get((rest % 62) as usize).copied().unwrap_or(b'0');
-        rest /= 62;
-    }
-    digits
+    base62_of(crc32fast::hash(covered.as_bytes()))
 }

@@ -23,8 +23,8 @@ use tracing::Instrument as _;
 
 use super::{
     Service,
+    buffered::{Caller, Load, Weighed},
     message::{self, Reply, refuse, reply},
-    workers::Post,
 };
 use crate::service::{LARGEST_MESSAGE, Unanswered};
 
@@ -34,16 +34,16 @@ const BATCH_VERIFY: &str = "/tessera.v1.VerifierService/BatchVerify";
 /// What no list of callers keeps anybody from: health and reflection.
 const OPEN: &str = "/grpc.";
 
-/// Answers every call of a connection; `trusted`: its caller may ask whatever a call carries.
+/// Answers every call of a connection.
 pub(super) async fn answer(
-    post: Arc<Post>,
-    trusted: bool,
+    caller: Arc<Caller>,
     request: Request<Incoming>,
 ) -> Result<Response<Reply>, Infallible> {
+    let post = &caller.post;
     let begun = post.quick.begin();
     let (parts, mut body) = request.into_parts();
     let (first, is_whole) = match parts.uri.path() {
-        VERIFY if trusted => first_piece(&mut body).await,
+        VERIFY if caller.trusted => first_piece(&mut body).await,
         _ => (None, false),
     };
     let mut tried = None;
@@ -64,7 +64,7 @@ pub(super) async fn answer(
     }
     // In boxes, so that the future of the hot path stays small.
     let id = id_of(&parts);
-    let answered = ordinary(post, trusted, parts, (first, tried), body);
+    let answered = ordinary(caller, parts, (first, tried), body);
     Ok(match id {
         None => Box::pin(answered).await,
         Some(id) => Box::pin(identified(id, answered)).await,
@@ -102,19 +102,19 @@ async fn first_piece(body: &mut Incoming) -> (Option<Bytes>, bool) {
 }
 
 async fn ordinary(
-    post: Arc<Post>,
-    trusted: bool,
+    caller: Arc<Caller>,
     parts: Parts,
     first: (Option<Bytes>, Option<Unanswered>),
     body: Incoming,
 ) -> Response<Reply> {
-    let service = &post.service;
+    let service = &caller.post.service;
     let call = service.calls.begin(parts.uri.path());
     let is_ours = !parts.uri.path().starts_with(OPEN);
     let place = if is_ours { service.room.enter() } else { None };
+    let load = Arc::new(Load::of(&caller, place.is_some()));
     let longest = time_allowed(&parts.headers);
     let answered = async {
-        if !trusted
+        if !caller.trusted
             && !parts.uri.path().starts_with(OPEN)
             && let Err(refused) =
                 Box::pin(service.callers.check(&service.api, &parts.headers)).await
@@ -123,9 +123,12 @@ async fn ordinary(
         }
         match parts.uri.path() {
             _ if is_ours && place.is_none() => own(Err(overloaded())),
-            VERIFY => own(service.api_verify(first, body).await),
-            BATCH_VERIFY => own(Box::pin(service.api_batch_verify(body)).await),
-            _ => Box::pin(service.routed(Request::from_parts(parts, body))).await,
+            VERIFY => own(service.api_verify(first, body, &load).await),
+            BATCH_VERIFY => own(Box::pin(service.api_batch_verify(body, &load)).await),
+            _ => {
+                let body = Weighed { body, load: load.clone() };
+                Box::pin(service.routed(Request::from_parts(parts, body))).await
+            }
         }
     };
     // In its place, so that it is not copied there.
@@ -150,8 +153,9 @@ impl Service {
         &self,
         (first, tried): (Option<Bytes>, Option<Unanswered>),
         mut body: Incoming,
+        load: &Load,
     ) -> Result<Bytes, Status> {
-        let message = message::read(first, &mut body, LARGEST_MESSAGE).await?;
+        let message = message::read(first, &mut body, LARGEST_MESSAGE, load).await?;
         let answer = match tried {
             Some(unanswered) => Err(unanswered),
             None => self.api.quick_answer(&message),
@@ -165,15 +169,15 @@ impl Service {
         }
     }
 
-    async fn api_batch_verify(&self, mut body: Incoming) -> Result<Bytes, Status> {
-        let message = message::read(None, &mut body, LARGEST_MESSAGE).await?;
+    async fn api_batch_verify(&self, mut body: Incoming, load: &Load) -> Result<Bytes, Status> {
+        let message = message::read(None, &mut body, LARGEST_MESSAGE, load).await?;
         match self.api.quick_batch(&message) {
             Some(answer) => Ok(answer),
             None => self.api.batch_verify(&message).await,
         }
     }
 
-    async fn routed(&self, request: Request<Incoming>) -> (Response<Reply>, Code) {
+    async fn routed(&self, request: Request<Weighed>) -> (Response<Reply>, Code) {
         match self.routes.clone().oneshot(request).await {
             Ok(response) => {
                 let code = status_of(response.headers());

@@ -12,7 +12,10 @@ use hyper::{
     header::{CONTENT_TYPE, HeaderName, HeaderValue},
 };
 use prost::bytes::{Buf, Bytes, BytesMut};
+use tessera_serve::room::overloaded;
 use tonic::Status;
+
+use super::buffered::Load;
 
 const PREFIX: usize = 5;
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -85,34 +88,63 @@ impl Body for Reply {
     }
 }
 
-/// The request's one message, without its prefix, of at most `largest` bytes.
-/// `first` is what was read of the body already.
+/// The request's one message, without its prefix, of at most `largest` bytes, if `load` has
+/// room for it. `first` is what was read of the body already.
 pub(super) async fn read(
     mut first: Option<Bytes>,
     body: &mut Incoming,
     largest: usize,
+    load: &Load,
 ) -> Result<Bytes, Status> {
+    if let Some(first) = &first {
+        fits(first.len(), load)?;
+    }
     // More than one piece is rare.
-    let mut rest = BytesMut::new();
+    let mut all = BytesMut::new();
     while let Some(frame) = next(body).await? {
         let Ok(data) = frame.into_data() else { break };
-        match &first {
-            None => first = Some(data),
-            Some(_) => rest.extend_from_slice(&data),
+        fits(data.len(), load)?;
+        if all.is_empty() {
+            let Some(before) = first.take() else {
+                first = Some(data);
+                continue;
+            };
+            all.extend_from_slice(&before);
         }
-        let length = first.as_ref().map_or(0, Bytes::len) + rest.len();
-        if length > PREFIX + largest {
-            return Err(Status::out_of_range(format!("a message of at most {largest} bytes")));
+        make_room(&mut all, data.len());
+        all.extend_from_slice(&data);
+        if all.len() > PREFIX + largest {
+            return Err(too_large(largest));
         }
     }
-    let first = first.unwrap_or_default();
-    if rest.is_empty() {
-        return unframed(first);
+    let framed = first.unwrap_or_else(|| all.freeze());
+    if framed.len() > PREFIX + largest {
+        return Err(too_large(largest));
     }
-    let mut all = BytesMut::with_capacity(first.len() + rest.len());
-    all.extend_from_slice(&first);
-    all.extend_from_slice(&rest);
-    unframed(all.freeze())
+    unframed(framed)
+}
+
+fn fits(bytes: usize, load: &Load) -> Result<(), Status> {
+    if load.grow(bytes) { Ok(()) } else { Err(overloaded()) }
+}
+
+fn too_large(largest: usize) -> Status {
+    Status::out_of_range(format!("a message of at most {largest} bytes"))
+}
+
+/// For so many more bytes, and beyond that by doubling, but never for more than the prefix
+/// announces: no more than what has been counted is held, or twice that while it grows.
+fn make_room(all: &mut BytesMut, more: usize) {
+    let announced = match all.split_first_chunk::<PREFIX>() {
+        Some(([_, length @ ..], _)) => {
+            PREFIX + usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX)
+        }
+        None => 0,
+    };
+    let (length, free) = (all.len(), all.capacity() - all.len());
+    if free < more {
+        all.reserve(more.max(length.min(announced.saturating_sub(length))));
+    }
 }
 
 async fn next(body: &mut Incoming) -> Result<Option<Frame<Bytes>>, Status> {

@@ -9,14 +9,20 @@
 //! | module | what lives there |
 //! |---|---|
 //! | `call` | one call: the hot path, the ordinary path, everything else by tonic |
+//! | `buffered` | how many bytes of requests are held while they are read |
 //! | `message` | gRPC's framing of one message, in and out |
 //! | `workers` | threads, and what each is at |
 
+mod buffered;
 mod call;
 mod message;
 mod workers;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
 
 use tessera_serve::{
     ServeError,
@@ -40,6 +46,8 @@ pub(crate) struct Service {
     /// For calls that memory does not answer.
     pub(crate) room: Arc<Room>,
     pub(crate) callers: Callers,
+    /// The bytes of requests that are held while they are read.
+    pub(crate) held: AtomicUsize,
 }
 
 /// Serves whom `gate` lets in on `threads` threads until `shutdown`, then finishes what is under way, for at

@@ -16,7 +16,7 @@ use tokio::{
     runtime::{Builder, Handle},
 };
 
-use super::{Service, VERIFY, call};
+use super::{Service, VERIFY, buffered::Caller, call};
 
 /// All threads.
 pub(super) struct Workers {
@@ -73,7 +73,8 @@ impl Workers {
             let Ok(stream) = TcpStream::from_std(stream) else { return };
             let calls = |peer: &Peer| {
                 let trusted = post.service.callers.trust(peer);
-                service_fn(move |request| call::answer(post.clone(), trusted, request))
+                let caller = Arc::new(Caller::new(post, trusted));
+                service_fn(move |request| call::answer(caller.clone(), request))
             };
             connection.serve(stream, calls).await;
         });
