@@ -165,7 +165,7 @@ impl TraceService for Taking {
             Mood::Refusing => Err(Status::invalid_argument("not these")),
             Mood::Taking | Mood::Frozen => {
                 self.taken.lock().unwrap().push(request.into_inner());
-                Ok(Response::default())
+                Ok(Response::new(ExportTraceServiceResponse::default()))
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
+use serde_json::{Value, json};
 use tessera_proto::v1::WhoAmIRequest;
 use tessera_tests::{
     ask::ask_cached,
@@ -9,9 +10,10 @@ use tessera_tests::{
     collector::{Caller, Collector, Mood},
     metrics::Scrape,
     port,
+    process::Process,
     service::{self, Place},
     system::{Backend, System, named},
-    tools::all_bytes_under,
+    tools::{all_bytes_under, repository, venv},
     watch::eventually,
 };
 
@@ -137,7 +139,7 @@ async fn the_environment_says_who_tells() {
     let mut command = service::up_command(&dir.path().join("data"), issuer, verifier, &flags);
     let attributes = "service.instance.id=pod-7,k8s.namespace.name=edge";
     command.env("OTEL_RESOURCE_ATTRIBUTES", attributes);
-    let mut up = tessera_tests::process::Process::start("up", command, Path::new(dir.path()));
+    let mut up = Process::start("up", command, Path::new(dir.path()));
     service::serving(&mut up, verifier.grpc).await;
     let caller = Caller::new();
     let mut client = client::verifier(verifier.grpc);
@@ -173,4 +175,46 @@ async fn a_log_line_names_the_trace_of_its_request() {
         .await
     });
     found.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_collector_of_opentelemetrys_own_packages_reads_what_is_sent() {
+    let (dir, address) = (tempfile::tempdir().unwrap(), port::free());
+    let mut python = venv("python");
+    python.arg(repository().join("tests/clients/otlp.py")).arg(address.to_string());
+    let mut collector = Process::start("collector", python, dir.path());
+    eventually("a collector", || {
+        assert!(collector.ended().is_none(), "{}", collector.log());
+        std::future::ready(collector.log().contains("listening").then_some(()))
+    })
+    .await;
+    let system = start(&format!("http://{address}")).await;
+    let caller = Caller::new();
+    let mut client = system.verifiers().remove(0);
+    client.verify(caller.asks(ask_cached("nonsense"))).await.unwrap();
+    let told: Value = eventually("the span", || {
+        let log = collector.log();
+        let line = log.lines().find(|line| line.contains(&caller.trace)).map(str::to_owned);
+        std::future::ready(line.and_then(|line| serde_json::from_str(&line).ok()))
+    })
+    .await;
+    assert_eq!(told["name"], "tessera.v1.VerifierService/Verify");
+    assert_eq!(
+        (&told["kind"], &told["status"]),
+        (&json!("SPAN_KIND_SERVER"), &json!("STATUS_CODE_UNSET"))
+    );
+    assert_eq!(
+        (&told["parent"], &told["state"]),
+        (&json!(caller.span), &json!("tester=1,other=2"))
+    );
+    assert_eq!(told["schema"], "https://opentelemetry.io/schemas/1.27.0");
+    assert_eq!(told["resource"]["service.name"], "tessera-verifier");
+    let expected = json!({
+        "rpc.system": "grpc",
+        "rpc.service": "tessera.v1.VerifierService",
+        "rpc.method": "Verify",
+        "rpc.grpc.status_code": 0,
+    });
+    assert_eq!(told["attributes"], expected);
+    assert!(told["nanos"].as_i64().unwrap() >= 0);
 }
