@@ -164,7 +164,7 @@ async fn without_a_callers_word_the_ratio_decides() {
     })
     .await;
     assert!(spans.iter().all(|seen| seen.parent().is_empty() && seen.trace() != unsampled.trace));
-    let is_of = |name: &str| move |seen: &Seen| seen.resource["service.name"] == name;
+    let is_of = |name: &'static str| move |seen: &Seen| seen.resource["service.name"] == name;
     let all = collector.spans();
     assert!(all.iter().any(is_of("tessera-issuer")) && all.iter().any(is_of("tessera-verifier")));
     assert!(all.iter().all(|seen| !seen.span.name.contains("grpc.health")), "{all:?}");
