@@ -180,7 +180,7 @@ async fn what_is_asked_over_http_is_a_span_with_its_route() {
     let wrong = "/verify?access_token=a-token-in-a-url";
     for (address, path, name, route, status) in [
         (verifier, "/verify", "GET /verify", "/verify", "200"),
-        (verifier, wrong, "GET /verify", "/verify", "400"),
+        (verifier, wrong, "GET /verify", "/verify", "500"),
         (verifier, "/introspect", "GET /introspect", "/introspect", "405"),
         (verifier, "/a-token-in-a-path", "GET", "", "404"),
         (
@@ -200,6 +200,8 @@ async fn what_is_asked_over_http_is_a_span_with_its_route() {
         assert_eq!(seen.attribute("http.route"), route);
         assert_eq!(seen.attribute("http.request.method"), "GET");
         assert_eq!(seen.attribute("http.response.status_code"), status, "{path}");
+        let is_error = seen.span.status.as_ref().is_some_and(|it| it.code == 2);
+        assert_eq!((is_error, seen.attribute("error.type") == status), (status == "500", is_error));
         assert!(!seen.attribute("request.id").is_empty());
     }
     for path in ["/livez", "/readyz", "/metrics"] {
