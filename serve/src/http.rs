@@ -19,6 +19,7 @@ use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
 };
+use tower::layer::layer_fn;
 
 use crate::{
     CALL_TIMEOUT, HEADER_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
@@ -26,6 +27,7 @@ use crate::{
     connection::{Connection, FIRST_WORD, Opened, at_the_age},
     opening::Opening,
     request::Identified,
+    trace::{TracedRoutes, Traces},
 };
 
 /// How long answers may take at the end.
@@ -36,14 +38,22 @@ const NEXT_HEAD: Duration = Duration::from_secs(60);
 /// Requests in flight on one connection of HTTP/2; more wait.
 const STREAMS: u32 = 128;
 
-/// Serves whom `gate` lets in until `shutdown`, and then what is under way.
+/// Serves whom `gate` lets in until `shutdown`, and then what is under way; traced, if there
+/// are `traces`.
 pub async fn http(
     app: Router,
     listener: TcpListener,
     gate: Gate,
+    traces: &Traces,
     shutdown: impl Future<Output = ()>,
 ) {
-    let app = app.layer(from_fn(in_time)).layer(tower::layer::layer_fn(Identified));
+    let app = app.layer(from_fn(in_time));
+    let app = if traces.are_on() {
+        let traces = traces.clone();
+        app.layer(layer_fn(move |inner| TracedRoutes::new(Identified(inner), traces.clone())))
+    } else {
+        app.layer(layer_fn(Identified))
+    };
     accept(&listener, shutdown, |stream, _| {
         let Some(connection) = gate.admit() else { return };
         tokio::spawn(serve(connection, stream, app.clone()));

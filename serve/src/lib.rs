@@ -8,11 +8,13 @@ mod drained;
 mod grpc;
 mod health;
 mod http;
+mod listeners;
 pub mod metrics;
 mod opening;
 pub mod request;
 pub mod room;
 pub mod tls;
+pub mod trace;
 pub mod well_known;
 
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -23,8 +25,8 @@ use tessera_shared::config::USAGE;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
 
-use crate::{accept::Gate, metrics::Metrics};
-pub use crate::{drained::Drained, grpc::grpc, health::Health, http::http};
+use crate::{accept::Gate, metrics::Metrics, trace::Traces};
+pub use crate::{drained::Drained, grpc::grpc, health::Health, http::http, listeners::Listeners};
 
 /// Requests in flight on one connection; more wait.
 pub const STREAMS_PER_CONNECTION: u32 = 1024;
@@ -58,6 +60,9 @@ pub enum ServeError {
         /// What is wrong with it.
         what: String,
     },
+    /// The URL of the trace collector can't be used; exit code 64.
+    #[error("--otlp-endpoint: {0}")]
+    Collector(String),
     /// A thread could not be started.
     #[error("can't start a thread: {0}")]
     Thread(io::Error),
@@ -70,42 +75,9 @@ impl ServeError {
     /// What the process exits with.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::TlsFile { .. } => USAGE,
+            Self::TlsFile { .. } | Self::Collector(_) => USAGE,
             Self::Bind { .. } | Self::Thread(_) | Self::Reflection(_) => 1,
         }
-    }
-}
-
-/// Where a service listens, already bound, so that a taken address is known at once.
-#[derive(Debug)]
-pub struct Listeners {
-    /// For gRPC.
-    pub grpc: TcpListener,
-    /// For HTTP: keys, health. Over TLS where gRPC is.
-    pub http: TcpListener,
-    /// For health and metrics alone, in plaintext.
-    pub health: Option<TcpListener>,
-}
-
-impl Listeners {
-    /// Binds all.
-    ///
-    /// # Errors
-    /// [`ServeError::Bind`] names the address.
-    pub async fn bind(
-        grpc: SocketAddr,
-        http: SocketAddr,
-        health: Option<SocketAddr>,
-    ) -> Result<Self, ServeError> {
-        let bind = async |address| {
-            TcpListener::bind(address).await.map_err(|error| ServeError::Bind { address, error })
-        };
-        let (grpc, http) = (bind(grpc).await?, bind(http).await?);
-        let health = match health {
-            Some(address) => Some(bind(address).await?),
-            None => None,
-        };
-        Ok(Self { grpc, http, health })
     }
 }
 
@@ -155,7 +127,8 @@ pub async fn health(
     shutdown: impl Future<Output = ()>,
 ) {
     let Some(listener) = listener else { return };
-    http(health.all().merge(metrics::route(metrics)), listener, gate, shutdown).await;
+    let app = health.all().merge(metrics::route(metrics));
+    http(app, listener, gate, &Traces::default(), shutdown).await;
 }
 
 /// Resolves when the process is asked to stop: SIGTERM, or SIGINT from a terminal.

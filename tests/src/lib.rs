@@ -10,6 +10,8 @@
 pub mod ask;
 pub mod cli;
 pub mod client;
+pub mod collector;
+pub mod contract;
 pub mod crash;
 pub mod follower;
 pub mod gate;
@@ -23,6 +25,7 @@ pub mod port;
 pub mod process;
 pub mod promise;
 pub mod proxy;
+pub mod raw;
 pub mod reader;
 pub mod redis;
 pub mod redis_commands;

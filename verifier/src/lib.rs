@@ -50,6 +50,7 @@ use tessera_serve::{
     metrics::{Calls, MeasuredStore, StoreTimes},
     room::{Room, Rooms},
     tls::{Tls, fresh_during},
+    trace::{StoreSpans, Traces},
 };
 pub use tessera_serve::{Listeners, ServeError};
 use tessera_shared::{
@@ -70,6 +71,9 @@ use crate::{
     service::{Api, Named},
     watched::WatchedStore,
 };
+
+/// What logs and traces call it.
+const SERVICE: &str = "tessera-verifier";
 
 /// Whose health is told.
 const SERVICES: [&str; 2] = [Named::NAME, <authz::Server as NamedService>::NAME];
@@ -97,8 +101,12 @@ async fn serve(
     listeners: Listeners,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    listeners.announce(SERVICE, config.tls.as_ref());
+    let operation = &config.operation;
+    let traces = Traces::of(operation.traces.as_ref(), SERVICE)?;
     let store_times = Arc::new(StoreTimes::default());
-    let measured = MeasuredStore::new(store, store_times.clone());
+    let spans = StoreSpans::new(traces.clone(), &config.store);
+    let measured = MeasuredStore::new(store, store_times.clone(), spans);
     let store = Arc::new(WatchedStore::new(Arc::new(measured)));
     let memory = Memory::new(
         store.clone(),
@@ -107,7 +115,6 @@ async fn serve(
         config.staleness_bound,
         config.cache_bytes,
     );
-    let operation = &config.operation;
     let health = Health::starting(&SERVICES).await;
     let tls = config.tls.as_ref().map(Tls::of).transpose()?.map(Arc::new);
     let usage = Arc::new(UsageNotes::default());
@@ -119,7 +126,8 @@ async fn serve(
         verdicts: Verdicts::default(),
     };
     let guard = Guard(api.clone());
-    let routes = Routes::new(health.service()).add_service(authz::server(guard.clone()));
+    let routes =
+        Routes::new(health.service()).add_service(authz::server(guard.clone(), traces.clone()));
     let routes = tessera_serve::with_reflection(routes, &[ENVOY_DESCRIPTORS])?.prepare();
     let authorization = format!("/{}/Check", authz::Server::NAME);
     let calls =
@@ -134,7 +142,7 @@ async fn serve(
     let pages = Room::new(operation.max_connections);
     let rooms =
         Rooms { connections: connections.clone(), http: pages.clone(), calls: room.clone() };
-    let metrics = metrics::all(read, store_times, rooms, tls.clone());
+    let metrics = metrics::all(read, store_times, rooms, tls.clone(), &traces);
     let service = front::Service {
         api,
         routes,
@@ -142,6 +150,7 @@ async fn serve(
         room,
         callers: Callers::new(config.verify_callers.clone()),
         held: AtomicUsize::new(0),
+        traces: traces.clone(),
     };
     let age = operation.max_connection_age;
     let gate = Gate::new(tls.clone(), connections, age);
@@ -158,7 +167,7 @@ async fn serve(
         http::app(face).merge(health.pages()).merge(tessera_serve::metrics::route(metrics.clone()));
 
     let drained = Drained::pending();
-    let http = tessera_serve::http(app, listeners.http, http_gate, drained.wait());
+    let http = tessera_serve::http(app, listeners.http, http_gate, &traces, drained.wait());
     let probes =
         tessera_serve::health(listeners.health, health_gate, &health, metrics, drained.wait());
     let grpc = async {
@@ -178,7 +187,11 @@ async fn serve(
         serving.await
     };
     let serving = fresh_during(tls.as_deref(), serving);
-    report_during(Box::pin(serving), &usage, &*store, config.usage_interval).await
+    let served = report_during(Box::pin(serving), &usage, &*store, config.usage_interval).await;
+    traces.end().await;
+    served?;
+    tracing::info!(service = SERVICE, "stopped");
+    Ok(())
 }
 
 /// Resolves once the store has answered, and what is always needed is in memory.

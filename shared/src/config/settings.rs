@@ -1,8 +1,12 @@
-//! The table of settings. Names, defaults and bounds are public API.
+//! The table of settings. Names, defaults and bounds are public API. Which binary takes which
+//! stands in `sections`.
+
+mod sections;
 
 use std::time::Duration;
 
-use super::setting::{Kind, Section, Setting};
+pub use self::sections::{ISSUER, UP, VERIFIER, all, of};
+use super::setting::{Kind, Setting};
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -163,167 +167,10 @@ table! {
         "What is logged: a level, or directives such as `info,tessera_issuer=debug`.";
     LOG_FORMAT: "log-format" "FORMAT", Kind::Choice(&["pretty", "json", "compact"]), Some("pretty"),
         "How it is logged, to stderr.";
-}
-
-static STORE_SECTION: Section = Section {
-    heading: "Store",
-    settings: &[
-        &STORE,
-        &STORE_CA_FILE,
-        &STORE_CERT_FILE,
-        &STORE_KEY_FILE,
-        &STORE_PASSWORD,
-        &STORE_SENTINEL_PASSWORD,
-    ],
-};
-static WRITES: Section =
-    Section { heading: "Durability", settings: &[&STORE_MIN_REPLICAS, &STORE_WAIT_DISKS] };
-
-static TOKENS: Section = Section {
-    heading: "Tokens",
-    settings: &[
-        &TOKENS_PER_ACCOUNT,
-        &ACCESS_TTL,
-        &REFRESH_TTL,
-        &REFRESH_GRACE,
-        &TOKEN_PREFIX,
-        &DEFAULT_AUDIENCES,
-        &ISSUER_URL,
-        &FORMER_ISSUER_URL,
-        &ROLES_FILE,
-        &SIGNING_ALGORITHM,
-        &KEY_PUBLICATION_DELAY,
-        &KEY_ROTATION_PERIOD,
-        &KEY_ENCRYPTION_KEY,
-        &KEY_ENCRYPTION_KEY_COMMAND,
-        &IMPORT_SIGNING_KEY_FILE,
-        &OTHER_KEY_ENCRYPTION_KEYS,
-    ],
-};
-
-static USERS: Section = Section {
-    heading: "Users",
-    settings: &[
-        &ADMIN_USERNAME,
-        &ADMIN_PASSWORD,
-        &PASSWORD_MIN_LENGTH,
-        &PASSWORD_CONCURRENCY,
-        &LOGIN_FAILURES,
-        &LOGIN_FAILURES_PER_USER,
-        &LOGIN_FAILURE_WINDOW,
-    ],
-};
-
-static REVOCATION: Section = Section { heading: "Revocation", settings: &[&STALENESS_BOUND] };
-
-static LIMITS: Section = Section {
-    heading: "Limits",
-    settings: &[&MAX_CONNECTION_AGE, &MAX_CONNECTIONS, &MAX_CONCURRENT_CALLS],
-};
-
-static OPERATION: Section = Section {
-    heading: "Operation",
-    settings: &[&CONFIG, &DEV, &LOG, &LOG_FORMAT, &DRAIN_DELAY, &DRAIN_TIMEOUT, &USAGE_INTERVAL],
-};
-
-static UP_OPERATION: Section = Section {
-    heading: "Operation",
-    settings: &[&CONFIG, &DEV, &LOG, &LOG_FORMAT, &UP_DRAIN_DELAY, &DRAIN_TIMEOUT, &USAGE_INTERVAL],
-};
-
-/// What `tessera-issuer` takes.
-pub static ISSUER: &[&Section] = &[
-    &STORE_SECTION,
-    &WRITES,
-    &Section {
-        heading: "Listeners",
-        settings: &[
-            &ISSUER_GRPC,
-            &ISSUER_HTTP,
-            &HEALTH_LISTEN,
-            &TLS_CERT_FILE,
-            &TLS_KEY_FILE,
-            &TLS_CLIENT_CA,
-        ],
-    },
-    &TOKENS,
-    &USERS,
-    &REVOCATION,
-    &LIMITS,
-    &OPERATION,
-];
-
-/// What `tessera-verifier` takes.
-pub static VERIFIER: &[&Section] = &[
-    &STORE_SECTION,
-    &Section {
-        heading: "Listeners",
-        settings: &[
-            &VERIFIER_GRPC,
-            &VERIFIER_HTTP,
-            &HEALTH_LISTEN,
-            &TLS_CERT_FILE,
-            &TLS_KEY_FILE,
-            &TLS_CLIENT_CA,
-        ],
-    },
-    &Section {
-        heading: "Verification",
-        settings: &[
-            &STALENESS_BOUND,
-            &VERIFY_CALLERS,
-            &REQUIRE_AUDIENCE,
-            &INTROSPECTION_SCOPE,
-            &TOKEN_PREFIX,
-            &CACHE_BYTES,
-            &THREADS,
-        ],
-    },
-    &LIMITS,
-    &OPERATION,
-];
-
-/// What `tessera up` takes.
-pub static UP: &[&Section] = &[
-    &Section { heading: "Store", settings: &[&DATA] },
-    &Section {
-        heading: "Listeners",
-        settings: &[
-            &UP_ISSUER_GRPC,
-            &UP_VERIFIER_GRPC,
-            &UP_ISSUER_HTTP,
-            &UP_VERIFIER_HTTP,
-            &UP_ISSUER_HEALTH,
-            &UP_VERIFIER_HEALTH,
-            &TLS_CERT_FILE,
-            &TLS_KEY_FILE,
-            &TLS_CLIENT_CA,
-        ],
-    },
-    &TOKENS,
-    &USERS,
-    &Section {
-        heading: "Verification",
-        settings: &[
-            &STALENESS_BOUND,
-            &VERIFY_CALLERS,
-            &REQUIRE_AUDIENCE,
-            &INTROSPECTION_SCOPE,
-            &CACHE_BYTES,
-            &THREADS,
-        ],
-    },
-    &LIMITS,
-    &UP_OPERATION,
-];
-
-/// The settings of these sections, in their order.
-pub fn of(sections: &'static [&'static Section]) -> impl Iterator<Item = &'static Setting> {
-    sections.iter().flat_map(|section| section.settings.iter().copied())
-}
-
-/// Every setting of every binary: what a file may hold, whoever reads it. Two
-/// binaries may each have one of the same name.
-pub fn all() -> impl Iterator<Item = &'static Setting> {
-    [ISSUER, VERIFIER, UP].into_iter().flat_map(of)
+    OTLP_ENDPOINT: "otlp-endpoint" "URL", Kind::Private, None,
+        "The collector that traces go to, over OTLP (gRPC): http://HOST:4317, or https:// with --otlp-ca-file. Without it nothing is traced.";
+    OTLP_CA_FILE: "otlp-ca-file" "FILE", Kind::Plain, None,
+        "Certificates (PEM) of the authorities that the collector's certificate is checked against.";
+    OTLP_SAMPLE_RATIO: "otlp-sample-ratio" "RATIO", Kind::Ratio, Some("0.01"),
+        "Which part is traced of the requests whose callers sent no trace context; else the caller's sampled flag decides.";
 }

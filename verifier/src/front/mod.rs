@@ -29,6 +29,7 @@ use tessera_serve::{
     accept::{Gate, accept},
     metrics::Calls,
     room::Room,
+    trace::Traces,
 };
 use tokio::net::TcpListener;
 use tonic::service::Routes;
@@ -48,6 +49,7 @@ pub(crate) struct Service {
     pub(crate) callers: Callers,
     /// The bytes of requests that are held while they are read.
     pub(crate) held: AtomicUsize,
+    pub(crate) traces: Traces,
 }
 
 /// Serves whom `gate` lets in on `threads` threads until `shutdown`, then finishes what is under way, for at
