@@ -71,7 +71,7 @@ impl RpcSpan {
     }
 
     /// The RPC ended with this code.
-    pub fn end(mut self: Box<Self>, code: Code) {
+    pub fn end(mut self, code: Code) {
         self.code = code;
     }
 

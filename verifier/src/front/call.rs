@@ -63,7 +63,7 @@ pub(super) async fn answer(
                 let mut response = reply(answer);
                 let id = RequestId::given(&parts.headers);
                 if let Some(span) = span {
-                    end_quick(span, id.as_ref());
+                    end_quick(*span, id.as_ref());
                 }
                 if let Some(id) = id {
                     id.tell(&mut response);
@@ -94,7 +94,7 @@ async fn traced(
 }
 
 #[cold]
-fn end_quick(span: Box<RpcSpan>, id: Option<&RequestId>) {
+fn end_quick(span: RpcSpan, id: Option<&RequestId>) {
     if let Some(id) = id {
         span.note_request(id.as_str());
     }
