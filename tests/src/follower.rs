@@ -25,8 +25,8 @@ pub struct Follower {
 }
 
 enum Program {
-    Library(Mutex<Reader>),
-    Gate(Gate),
+    Library(Box<Mutex<Reader>>),
+    Gate(Box<Gate>),
 }
 
 impl Follower {
@@ -36,11 +36,11 @@ impl Follower {
         let (mut python, mut jose) = (venv("python"), node("reader.mjs"));
         python.arg("reader.py").args([url.as_str(), "cdn"]);
         jose.args([url.as_str(), "cdn"]);
-        let library = |command| Program::Library(Mutex::new(Reader::start(command)));
+        let library = |command| Program::Library(Box::new(Mutex::new(Reader::start(command))));
         let mut all = vec![
             Self::new("PyJWT", library(python)),
             Self::new("jose", library(jose)),
-            Self::new("Envoy", Program::Gate(Gate::envoy(issuer, ENVOY_CACHE).await)),
+            Self::new("Envoy", Program::Gate(Box::new(Gate::envoy(issuer, ENVOY_CACHE).await))),
         ];
         if algorithm != "EdDSA" {
             all.push(Self::apache(issuer).await);
@@ -51,7 +51,10 @@ impl Follower {
     /// Apache, which reads no EdDSA.
     pub async fn apache(issuer: SocketAddr) -> Self {
         let algorithms = &["ES256", "RS256"];
-        Self { algorithms, ..Self::new("Apache", Program::Gate(Gate::apache(issuer).await)) }
+        Self {
+            algorithms,
+            ..Self::new("Apache", Program::Gate(Box::new(Gate::apache(issuer).await)))
+        }
     }
 
     fn new(name: &'static str, program: Program) -> Self {
