@@ -105,7 +105,10 @@ fn state_of<'v>(values: impl Iterator<Item = &'v [u8]>) -> TraceState {
         }
         list.push_str(value);
     }
-    TraceState::from_str(&list).unwrap_or(TraceState::NONE)
+    let state = TraceState::from_str(&list).unwrap_or(TraceState::NONE);
+    // A key of no characters is none (section 3.3.1.3.1).
+    let has_empty = (&state).into_iter().any(|(key, _)| key.is_empty());
+    if has_empty { TraceState::NONE } else { state }
 }
 
 #[cfg(test)]
