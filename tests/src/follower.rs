@@ -25,7 +25,7 @@ pub struct Follower {
 }
 
 enum Program {
-    Library(Mutex<Reader>),
+    Library(Box<Mutex<Reader>>),
     Gate(Gate),
 }
 
@@ -36,7 +36,7 @@ impl Follower {
         let (mut python, mut jose) = (venv("python"), node("reader.mjs"));
         python.arg("reader.py").args([url.as_str(), "cdn"]);
         jose.args([url.as_str(), "cdn"]);
-        let library = |command| Program::Library(Mutex::new(Reader::start(command)));
+        let library = |command| Program::Library(Box::new(Mutex::new(Reader::start(command))));
         let mut all = vec![
             Self::new("PyJWT", library(python)),
             Self::new("jose", library(jose)),
