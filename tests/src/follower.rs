@@ -26,7 +26,7 @@ pub struct Follower {
 
 enum Program {
     Library(Box<Mutex<Reader>>),
-    Gate(Box<Gate>),
+    Gate(Gate),
 }
 
 impl Follower {
@@ -40,7 +40,7 @@ impl Follower {
         let mut all = vec![
             Self::new("PyJWT", library(python)),
             Self::new("jose", library(jose)),
-            Self::new("Envoy", Program::Gate(Box::new(Gate::envoy(issuer, ENVOY_CACHE).await))),
+            Self::new("Envoy", Program::Gate(Gate::envoy(issuer, ENVOY_CACHE).await)),
         ];
         if algorithm != "EdDSA" {
             all.push(Self::apache(issuer).await);
@@ -51,10 +51,7 @@ impl Follower {
     /// Apache, which reads no EdDSA.
     pub async fn apache(issuer: SocketAddr) -> Self {
         let algorithms = &["ES256", "RS256"];
-        Self {
-            algorithms,
-            ..Self::new("Apache", Program::Gate(Box::new(Gate::apache(issuer).await)))
-        }
+        Self { algorithms, ..Self::new("Apache", Program::Gate(Gate::apache(issuer).await)) }
     }
 
     fn new(name: &'static str, program: Program) -> Self {
