@@ -22,4 +22,5 @@ pub mod role;
 pub mod store;
 pub mod survey;
 pub mod telemetry;
+pub mod told;
 pub mod usage;
