@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, builder::BoolishValueParser};
 use tessera_shared::{
-    store::{OpenError, StoreOptions, StoreUrl},
+    store::{OpenError, StoreOptions, StoreUrl, redis::Guarantee},
     survey::SurveyError,
 };
 
@@ -31,6 +31,14 @@ pub(crate) struct StoreArgs {
     /// Its key (PEM)
     #[arg(long, env = "TESSERA_STORE_KEY_FILE", value_name = "FILE")]
     store_key_file: Option<PathBuf>,
+
+    /// Replicas that confirm each write, as the issuer has it
+    #[arg(long, env = "TESSERA_STORE_MIN_REPLICAS", value_name = "N")]
+    store_min_replicas: Option<u32>,
+
+    /// Whether a write waits for disks too (WAITAOF), as the issuer has it
+    #[arg(long, env = "TESSERA_STORE_WAIT_DISKS", value_parser = BoolishValueParser::new())]
+    store_wait_disks: bool,
 }
 
 impl StoreArgs {
@@ -51,7 +59,10 @@ impl StoreArgs {
             key_file: self.store_key_file.clone(),
             password: secret("TESSERA_STORE_PASSWORD")?,
             sentinel_password: secret("TESSERA_STORE_SENTINEL_PASSWORD")?,
-            ..StoreOptions::default()
+            guarantee: Guarantee {
+                replicas: self.store_min_replicas.unwrap_or(0),
+                disks: self.store_wait_disks,
+            },
         };
         Ok((url, options))
     }

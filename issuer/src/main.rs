@@ -34,7 +34,10 @@ async fn serve(config: IssuerConfig) -> Result<(), (u8, String)> {
     let failed = |error: &dyn std::error::Error| (1, error.to_string());
     telemetry::init(&config.log).map_err(|e| bad_setting(&e))?;
     let url = StoreUrl::parse(&config.store).map_err(|e| (64, format!("--store: {e}")))?;
-    let store = store::open(&url, config.store_options.clone()).map_err(|e| bad_setting(&e))?;
+    let store = store::open(&url, config.store_options.clone()).map_err(|error| match error {
+        store::OpenError::Embedded(_) => failed(&error),
+        _ => (64, format!("--store: {error}")),
+    })?;
     let health = config.operation.health_listen;
     let listeners = Listeners::bind(config.listen, config.http_listen, health).await;
     let listeners = listeners.map_err(|e| failed(&e))?;

@@ -1,6 +1,7 @@
 //! The sweep: mends what a crash between two writes left behind. Nothing that it
 //! removes grants anything, so it may run late, twice, or on several issuers.
 
+mod leads;
 #[cfg(test)]
 mod tests;
 
@@ -40,6 +41,7 @@ impl Core {
         let token = |id| TokenId::try_from(id).ok().map(Key::Token);
         let mut listed = Ids::of(Index::TokensOf(account));
         while let Some(ids) = listed.next(self).await? {
+            self.date_leads(&ids).await?;
             let missing = self.missing(&ids, token).await?;
             // First, since the index is what leads here.
             let gone: Vec<_> =

@@ -168,6 +168,10 @@ impl StoreWriter for Mortal {
         self.write()?;
         self.inner.forget_usage(tokens).await
     }
+
+    async fn collect_garbage(&self, now: Timestamp) -> Result<(), StoreError> {
+        self.inner.collect_garbage(now).await
+    }
 }
 
 /// An issuer with its first administrator, `admin` with [`PASSWORD`].

@@ -136,11 +136,13 @@ impl<'a> Importer<'a> {
             }
             if there.is_some() {
                 // The id was drawn by another meanwhile.
-                let other = Foreign { token: TokenId::new(now, self.rng)?.get() };
+                let other = Foreign::to(TokenId::new(now, self.rng)?);
                 self.lead(&key, lead.as_ref(), &other).await?;
                 continue;
             }
-            if lead.is_none() && !self.lead(&key, None, &Foreign { token: id.get() }).await? {
+            // One that is there may be about to be forgotten, after the token that it led to.
+            let stays = lead.as_ref().is_some_and(|lead| lead.forget_at == 0);
+            if !stays && !self.lead(&key, lead.as_ref(), &Foreign::to(id)).await? {
                 continue;
             }
             record.id = id.get();
@@ -237,6 +239,10 @@ impl<'a> Importer<'a> {
 }
 
 impl Foreign {
+    const fn to(token: TokenId) -> Self {
+        Self { token: token.get(), forget_at: 0 }
+    }
+
     /// The token that it leads to.
     ///
     /// # Errors

@@ -23,4 +23,5 @@ pub mod sparing;
 pub mod store;
 pub mod survey;
 pub mod telemetry;
+pub mod told;
 pub mod usage;

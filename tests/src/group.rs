@@ -1,19 +1,19 @@
 //! Several Redis servers that belong together: a primary with replicas under sentinels,
-//! and a cluster. Real programs, each with a folder and ports of its own.
+//! and a cluster. Real programs, each with a folder and ports of its own, under the users of
+//! `deploy/redis/users.acl`.
 
+mod access;
 mod cluster;
 mod sentinel;
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::{fs, net::SocketAddr, sync::Arc};
 
 use redis::{Cmd, FromRedisValue, RedisResult, aio::MultiplexedConnection};
 use tempfile::TempDir;
 
+use self::access::Access;
 pub use self::{cluster::Cluster, sentinel::SentinelGroup};
-use crate::process::{Process, clean};
-
-/// Of every server of a group.
-const PASSWORD: &str = "the-redis-password-of-the-tests-4kq9";
+use crate::{process::Process, redis::launch};
 
 /// How long a server must be away before the others replace it, in milliseconds: short,
 /// for a test, and longer than what a store believes a server for.
@@ -25,22 +25,28 @@ pub struct Member {
     process: Process,
     dir: TempDir,
     address: SocketAddr,
+    access: Arc<Access>,
 }
 
 impl Member {
-    fn start(address: SocketAddr, more: &str) -> Self {
+    fn start(address: SocketAddr, access: &Arc<Access>, more: &str) -> Self {
         let dir = TempDir::new().unwrap();
+        // As deploy/redis/redis.conf has it. The others are to show what the issuer sees to.
+        let more = if access.is_tls() {
+            &format!("{more}\nmin-replicas-to-write 1\nmin-replicas-max-lag 1\n")
+        } else {
+            more
+        };
         let configuration = format!(
-            "bind {}\nport {}\nrequirepass {PASSWORD}\nmasterauth {PASSWORD}\n\
-             appendonly yes\nappendfsync always\nno-appendfsync-on-rewrite no\nsave \"\"\n\
+            "{}{}appendonly yes\nappendfsync always\nno-appendfsync-on-rewrite no\nsave \"\"\n\
              maxmemory-policy noeviction\nrepl-diskless-sync yes\nrepl-diskless-sync-delay 0\n\
              {more}\n",
-            address.ip(),
-            address.port(),
+            access.listening(address),
+            access.users(),
         );
         fs::write(dir.path().join("redis.conf"), configuration).unwrap();
         let process = launch(dir.path());
-        Self { dir, address, process }
+        Self { dir, address, process, access: access.clone() }
     }
 
     /// Where it listens.
@@ -74,29 +80,10 @@ impl Member {
     /// # Errors
     /// When it is not there, or refuses.
     pub async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> RedisResult<T> {
-        ask(self.address, PASSWORD, command).await
+        command.query_async(&mut self.connect().await?).await
     }
 
     async fn connect(&self) -> RedisResult<MultiplexedConnection> {
-        connect(self.address, PASSWORD).await
+        self.access.observe(self.address).await
     }
-}
-
-fn launch(dir: &Path) -> Process {
-    let mut command = clean(Path::new("redis-server"));
-    command.arg("redis.conf").current_dir(dir);
-    Process::start("redis", command, dir)
-}
-
-async fn connect(address: SocketAddr, password: &str) -> RedisResult<MultiplexedConnection> {
-    let client = redis::Client::open(format!("redis://:{password}@{address}/"))?;
-    client.get_multiplexed_async_connection().await
-}
-
-async fn ask<T: FromRedisValue>(
-    address: SocketAddr,
-    password: &str,
-    command: &Cmd,
-) -> RedisResult<T> {
-    command.query_async(&mut connect(address, password).await?).await
 }

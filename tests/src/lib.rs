@@ -21,6 +21,7 @@ pub mod guarded;
 pub mod hostile;
 pub mod http;
 pub mod metrics;
+pub mod pair;
 pub mod port;
 pub mod process;
 pub mod promise;

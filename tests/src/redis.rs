@@ -3,7 +3,7 @@
 //!
 //! `TESSERA_TEST_REDIS` names another program than `redis-server`, such as Valkey's.
 
-use std::{fs, net::SocketAddr, path::Path};
+use std::{fs, net::SocketAddr, path::Path, process::Command};
 
 use redis::{AsyncCommands, aio::MultiplexedConnection};
 use tempfile::TempDir;
@@ -125,6 +125,15 @@ impl Redis {
         self.try_connect().await.expect("a connection to Redis")
     }
 
+    /// Whether the server has this command; 7.0 has no `WAITAOF`.
+    pub async fn knows(&self, command: &str) -> bool {
+        let mut info = redis::cmd("COMMAND");
+        info.arg("INFO").arg(command);
+        let answer: Vec<redis::Value> =
+            info.query_async(&mut self.connection().await).await.unwrap();
+        answer.iter().any(|known| *known != redis::Value::Nil)
+    }
+
     /// A connection of `issuer` or `verifier`.
     pub async fn connection_as(&self, user: &str) -> MultiplexedConnection {
         let client = redis::Client::open(self.url_as(user)).unwrap();
@@ -187,11 +196,17 @@ fn flatten(value: redis::Value, bytes: &mut Vec<u8>) {
     bytes.push(b'\n');
 }
 
-fn launch(dir: &Path) -> Process {
-    let program = std::env::var_os("TESSERA_TEST_REDIS").unwrap_or_else(|| "redis-server".into());
-    let mut command = clean(Path::new(&program));
+/// Starts the server whose `redis.conf` is in `dir`.
+pub(crate) fn launch(dir: &Path) -> Process {
+    let mut command = program();
     command.arg("redis.conf").current_dir(dir);
     Process::start("redis", command, dir)
+}
+
+/// The server's program; with `--sentinel` it is a Sentinel.
+pub(crate) fn program() -> Command {
+    let program = std::env::var_os("TESSERA_TEST_REDIS").unwrap_or_else(|| "redis-server".into());
+    clean(Path::new(&program))
 }
 
 fn configuration(address: SocketAddr, authority: Option<&Authority>, users: &Users) -> String {

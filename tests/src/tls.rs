@@ -18,16 +18,22 @@ pub struct Files {
     pub key: PathBuf,
 }
 
-/// An authority and one server certificate of it, for `127.0.0.1` and `localhost`.
+/// An authority and one server certificate of it.
 pub struct Authority {
     dir: TempDir,
 }
 
 impl Authority {
-    /// Makes both, with openssl.
+    /// Makes both, the server's for `127.0.0.1` and `localhost`.
     pub fn new() -> Self {
+        Self::of_server("IP:127.0.0.1,DNS:localhost")
+    }
+
+    /// Makes both, the server's for these names, with openssl.
+    pub fn of_server(names: &str) -> Self {
         let dir = TempDir::new().unwrap();
-        fs::write(dir.path().join("openssl.cnf"), OPENSSL).unwrap();
+        let config = format!("{OPENSSL}subjectAltName = {names}\n");
+        fs::write(dir.path().join("openssl.cnf"), config).unwrap();
         let make = |name: &str, more: &[&str]| {
             let mut openssl = clean(Path::new("openssl"));
             openssl.current_dir(dir.path());
@@ -98,6 +104,5 @@ subjectKeyIdentifier = hash
 basicConstraints = critical,CA:false
 keyUsage = critical,digitalSignature
 extendedKeyUsage = serverAuth
-subjectAltName = IP:127.0.0.1,DNS:localhost
 authorityKeyIdentifier = keyid
 ";

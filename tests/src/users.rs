@@ -35,7 +35,7 @@ impl Users {
         let users = Self { dir };
         let observer = format!("user {OBSERVER} on >{OBSERVER_PASSWORD} ~* &* +@all\n");
         let made = fs::read_to_string(users.secret("redis_users")).unwrap();
-        fs::write(users.file(), made + &observer).unwrap();
+        fs::write(users.file(), made + &servers() + &observer).unwrap();
         users
     }
 
@@ -44,10 +44,12 @@ impl Users {
         self.dir.path().join("redis.users")
     }
 
-    /// The password of `issuer`, `verifier` or [`OBSERVER`].
+    /// The password of `issuer`, `verifier`, `sentinel`, `replica` or [`OBSERVER`].
     pub fn password(&self, user: &str) -> String {
-        if user == OBSERVER {
-            return OBSERVER_PASSWORD.to_owned();
+        match user {
+            OBSERVER => return OBSERVER_PASSWORD.to_owned(),
+            "sentinel" | "replica" => return password_of_server(user),
+            _ => {}
         }
         let file = self.secret(&format!("{user}_store_password"));
         fs::read_to_string(file).unwrap().trim().to_owned()
@@ -56,6 +58,22 @@ impl Users {
     fn secret(&self, name: &str) -> PathBuf {
         self.dir.path().join("compose/secrets").join(name)
     }
+}
+
+/// The users that the script leaves out: who other servers are.
+fn servers() -> String {
+    let file = fs::read_to_string(repository().join("deploy/redis/users.acl")).unwrap();
+    let mut users = String::new();
+    for (user, hash) in [("sentinel", "#SENTINEL_SHA256"), ("replica", "#REPLICA_SHA256")] {
+        let line = file.lines().find(|line| line.starts_with(&format!("user {user} "))).unwrap();
+        users += &line.replace(hash, &format!(">{}", password_of_server(user)));
+        users.push('\n');
+    }
+    users
+}
+
+fn password_of_server(user: &str) -> String {
+    format!("the-password-of-the-user-{user}-4kq9")
 }
 
 impl Default for Users {

@@ -59,6 +59,30 @@ async fn an_issuer_refuses_a_redis_that_loses_what_it_acknowledges() {
 }
 
 #[tokio::test]
+async fn an_issuer_that_is_to_wait_for_disks_starts_where_the_server_can() {
+    let redis = Redis::start().await;
+    let dir = tempfile::TempDir::new().unwrap();
+    let flags = ["--store-wait-disks=true"];
+    let mut refused = issuer(&redis, Place::free(), &flags, dir.path());
+    assert_eq!(refused.exit().await.code(), Some(64), "{}", refused.log());
+    let doctors = "--format json --store-wait-disks";
+    if !redis.knows("waitaof").await {
+        let log = refused.log();
+        assert!(log.contains("has no WAITAOF") && log.contains("Redis 7.2"), "{log}");
+        let ran = doctor(&redis, "issuer", doctors);
+        assert!(ran.code == 1 && ran.stdout.contains("has no WAITAOF"), "{ran:?}");
+        return;
+    }
+    assert!(refused.log().contains("+waitaof"), "{}", refused.log());
+    assert!(doctor(&redis, "issuer", doctors).stdout.contains("+waitaof"));
+    say(&mut redis.connection_as(OBSERVER).await, "ACL SETUSER issuer +waitaof").await;
+    let (dir, place) = (tempfile::TempDir::new().unwrap(), Place::free());
+    let mut allowed = issuer(&redis, place, &flags, dir.path());
+    service::serving(&mut allowed, place.grpc).await;
+    assert_eq!(found(&doctor(&redis, "issuer", doctors))["findings"], Value::Array(Vec::new()));
+}
+
+#[tokio::test]
 async fn an_issuer_says_loudly_what_it_may_not_look_at() {
     let redis = Redis::start().await;
     let mut observer = redis.connection_as(OBSERVER).await;

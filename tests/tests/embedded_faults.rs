@@ -38,8 +38,9 @@ async fn two_tokens(system: &System) -> (String, String) {
 async fn a_torn_write_at_the_end_of_the_file_loses_nothing() {
     let mut dice = Dice::new(7, 7);
     let mut system = Backend::Embedded.start().await;
-    // As a file looks that had grown for a write which was then torn: pages of anything.
-    for length in [4096, 64 << 10, 1 << 20] {
+    // As a file looks that had grown for a write which was then torn: anything, in whole pages
+    // and not.
+    for length in [4096, 64 << 10, 1 << 20, 1, 1000, 4095, 70_001] {
         let (good, ended) = two_tokens(&system).await;
         system.kill9().await;
         let torn: Vec<u8> = (0..length).map(|_| dice.roll().to_le_bytes()[0]).collect();

@@ -34,15 +34,15 @@ fn token(id: i64) -> Key {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_under_sentinels_conforms() {
     let group = SentinelGroup::start().await;
-    conformance::run(&store(&group.url(), Guarantee::default())).await.unwrap();
-    conformance::run(&store(&group.url(), ONE_REPLICA)).await.unwrap();
+    conformance::run(&store(&group.url_as("issuer"), Guarantee::default())).await.unwrap();
+    conformance::run(&store(&group.url_as("issuer"), ONE_REPLICA)).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_store_on_a_cluster_conforms() {
     let cluster = Cluster::start().await;
-    conformance::run(&store(&cluster.url(), Guarantee::default())).await.unwrap();
-    conformance::run(&store(&cluster.url(), ONE_REPLICA)).await.unwrap();
+    conformance::run(&store(&cluster.url_as("issuer"), Guarantee::default())).await.unwrap();
+    conformance::run(&store(&cluster.url_as("issuer"), ONE_REPLICA)).await.unwrap();
 }
 
 /// `replicas`: all of them.
@@ -66,13 +66,14 @@ async fn unconfirmed_without(replicas: &[Member], store: &OpenStore) {
 async fn a_write_that_no_replica_has_is_not_confirmed() {
     let group = SentinelGroup::start().await;
     assert_eq!(group.primary().await, 0);
-    unconfirmed_without(&group.members[1..], &store(&group.url(), ONE_REPLICA)).await;
+    unconfirmed_without(&group.members[1..], &store(&group.url_as("issuer"), ONE_REPLICA)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_write_to_a_cluster_that_no_replica_has_is_not_confirmed() {
     let cluster = Cluster::start().await;
-    unconfirmed_without(&cluster.members[3..], &store(&cluster.url(), ONE_REPLICA)).await;
+    unconfirmed_without(&cluster.members[3..], &store(&cluster.url_as("issuer"), ONE_REPLICA))
+        .await;
 }
 
 #[tokio::test]
@@ -84,20 +85,47 @@ async fn more_replicas_than_there_are_confirm_nothing() {
     assert_eq!(reason, "0 of 1 replicas have it in time");
 }
 
+const ITS_DISKS: Guarantee = Guarantee { replicas: 0, disks: true };
+
 #[tokio::test]
 async fn disks_are_waited_for_where_the_server_can_and_nothing_is_said_where_it_cannot() {
     let redis = Redis::start().await;
-    let store = store(&redis.url(), Guarantee { replicas: 0, disks: true });
-    let version: String =
-        redis::cmd("INFO").arg("server").query_async(&mut redis.connection().await).await.unwrap();
-    let knows = !version.contains("redis_version:6.") && !version.contains("redis_version:7.0.");
-    match store.swap(&token(1), None, Some(b"a"), None).await {
-        Ok(Swap::Done) => assert!(knows),
-        Err(StoreError::NotConfirmed(reason)) => {
-            assert!(!knows && reason.contains("WAITAOF"), "{reason}");
-        }
-        other => panic!("{other:?}"),
+    let store = store(&redis.url(), ITS_DISKS);
+    let refused = store.swap(&token(1), None, Some(b"a"), None).await;
+    let Err(StoreError::NotConfirmed(reason)) = refused else { panic!("{refused:?}") };
+    if !redis.knows("waitaof").await {
+        assert!(reason.contains("it takes Redis 7.2"), "{reason}");
+        return;
     }
+    // As deploy/redis/README.md has it for such a server.
+    assert!(reason.contains("NOPERM"), "{reason}");
+    let mut allow = redis::cmd("ACL");
+    allow.arg("SETUSER").arg("issuer").arg("+waitaof");
+    let _: String = allow.query_async(&mut redis.connection().await).await.unwrap();
+    assert_eq!(store.swap(&token(2), None, Some(b"a"), None).await.unwrap(), Swap::Done);
+    store.confirm(&token(1)).await.unwrap();
+    // With nothing that is written to a disk there is nothing to wait for.
+    let mut forget = redis::cmd("CONFIG");
+    forget.arg("SET").arg("appendonly").arg("no");
+    let _: String = forget.query_async(&mut redis.connection().await).await.unwrap();
+    let refused = store.swap(&token(3), None, Some(b"a"), None).await;
+    assert!(matches!(refused, Err(StoreError::NotConfirmed(_))), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn disks_of_replicas_are_waited_for_where_the_server_can() {
+    let group = SentinelGroup::start().await;
+    let disks = Guarantee { replicas: 1, disks: true };
+    for member in &group.members {
+        let mut allow = redis::cmd("ACL");
+        allow.arg("SETUSER").arg("issuer").arg("+waitaof");
+        if member.ask::<String>(&allow).await.is_err() {
+            println!("this server has no WAITAOF");
+            return;
+        }
+    }
+    assert_eq!(group.primary().await, 0);
+    unconfirmed_without(&group.members[1..], &store(&group.url_as("issuer"), disks)).await;
 }
 
 /// When it was last told that all is another, and what was last proven.
@@ -128,10 +156,12 @@ impl Follower {
 }
 
 /// Follows, and counts the heartbeat up meanwhile.
-fn follow(url: &str) -> (Arc<Follower>, Arc<dyn tessera_shared::store::StoreReader>, OpenStore) {
+fn follow(
+    url: impl Fn(&str) -> String,
+) -> (Arc<Follower>, Arc<dyn tessera_shared::store::StoreReader>, OpenStore) {
     let (reader, writer) = (
-        open_reader(&StoreUrl::parse(url).unwrap(), StoreOptions::default()),
-        store(url, ONE_REPLICA),
+        open_reader(&StoreUrl::parse(&url("verifier")).unwrap(), StoreOptions::default()),
+        store(&url("issuer"), ONE_REPLICA),
     );
     let (reader, follower) = (reader.unwrap(), Arc::new(Follower::default()));
     reader.follow(follower.clone(), INTERVAL);
@@ -148,7 +178,7 @@ fn follow(url: &str) -> (Arc<Follower>, Arc<dyn tessera_shared::store::StoreRead
 #[tokio::test(flavor = "multi_thread")]
 async fn a_killed_primary_proves_nothing_and_its_successor_does() {
     let mut group = SentinelGroup::start().await;
-    let (follower, reader, writer) = follow(&group.url());
+    let (follower, reader, writer) = follow(|user| group.url_as(user));
     follower.proves_after(Instant::now()).await;
     assert_eq!(writer.swap(&token(1), None, Some(b"a"), None).await.unwrap(), Swap::Done);
     group.members[0].kill9().await;
@@ -163,7 +193,7 @@ async fn a_killed_primary_proves_nothing_and_its_successor_does() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cluster_proves_nothing_while_a_primary_is_missing() {
     let mut cluster = Cluster::start().await;
-    let (follower, reader, writer) = follow(&cluster.url());
+    let (follower, reader, writer) = follow(|user| cluster.url_as(user));
     follower.proves_after(Instant::now()).await;
     let keys: Vec<Key> = (1..=30).map(token).collect();
     for key in &keys {
@@ -186,7 +216,7 @@ async fn a_cluster_proves_nothing_while_a_primary_is_missing() {
 #[tokio::test(flavor = "multi_thread")]
 async fn slots_move_under_load_and_no_change_is_missed() {
     let cluster = Cluster::start().await;
-    let (follower, followed, writer) = follow(&cluster.url());
+    let (follower, followed, writer) = follow(|user| cluster.url_as(user));
     follower.proves_after(Instant::now()).await;
     let reader = followed.clone();
     let writing = tokio::spawn(async move {

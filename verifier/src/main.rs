@@ -30,11 +30,11 @@ async fn serve(config: VerifierConfig) -> Result<(), (u8, String)> {
     let bad_setting = |error: &dyn Error| (64, error.to_string());
     let failed = |error: &dyn Error| (1, error.to_string());
     telemetry::init(&config.log).map_err(|error| bad_setting(&error))?;
-    let url = store::StoreUrl::parse(&config.store).map_err(|error| bad_setting(&error))?;
+    let url = store::StoreUrl::parse(&config.store).map_err(|e| (64, format!("--store: {e}")))?;
     let store =
         store::open_reader(&url, config.store_options.clone()).map_err(|error| match error {
             store::OpenError::Embedded(_) => failed(&error),
-            _ => bad_setting(&error),
+            _ => (64, format!("--store: {error}")),
         })?;
     let health = config.operation.health_listen;
     let listeners = Listeners::bind(config.listen, config.http_listen, health).await;

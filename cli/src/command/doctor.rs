@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use tessera_shared::{
     clock::SystemClock,
-    survey::{self, Finding, Survey, User, Weight},
+    survey::{self, Facts, Finding, Survey, User, Weight},
 };
 
 use crate::{
@@ -58,6 +58,9 @@ pub(crate) async fn run(args: DoctorArgs, context: &Context) -> Result<bool, Fai
     let survey = survey::survey(&url, options, user, &SystemClock).await?;
     let is_good = survey.findings.iter().all(|finding| finding.weight != Weight::Breaks);
     context.output.record(&Report { store: url.to_string(), user, survey: &survey })?;
+    if survey.places.len() > 1 {
+        context.output.table(&survey.places)?;
+    }
     context.output.table(&survey.findings)?;
     Ok(is_good)
 }
@@ -76,11 +79,26 @@ impl Record for Report<'_> {
             ("store", Field::Text(self.store.clone())),
             ("as", Field::Name(if self.user == User::Issuer { "issuer" } else { "verifier" })),
         ];
-        let facts = self.survey.facts.iter();
-        all.extend(facts.map(|(name, seen)| (*name, Field::Text(seen.clone()))));
+        match &self.survey.places[..] {
+            [one] => all.extend(one.iter().map(|(name, seen)| (*name, Field::Text(seen.clone())))),
+            several => {
+                let servers = several.iter().map(Record::fields).collect();
+                all.push(("servers", Field::Records(servers)));
+            }
+        }
         let findings = self.survey.findings.iter().map(Record::fields).collect();
         all.push(("findings", Field::Records(findings)));
         fields(all)
+    }
+}
+
+impl Record for Facts {
+    const COLUMNS: &'static [&'static str] =
+        &["address", "server", "topology", "replicas", "memory", "clock"];
+
+    fn fields(&self) -> Fields {
+        let all = self.iter().map(|(name, seen)| (*name, Field::Text(seen.clone())));
+        fields(all.collect::<Vec<_>>())
     }
 }
 

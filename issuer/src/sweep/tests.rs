@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
+use ring::rand::SystemRandom;
 use tessera_shared::{
+    clock::Clock as _,
+    foreign::{ForeignToken, Imported, Importer},
     id::{AccountId, UserId},
     record::User,
     store::{Index, Key, records},
@@ -101,4 +104,44 @@ async fn half_an_account_goes_and_a_whole_one_stays() {
     let kept: Option<tessera_shared::record::Account> =
         records::load(&*issuer.core.store, key).await.unwrap();
     assert_eq!(kept, Some(whole));
+}
+
+fn foreign(byte: u8) -> ForeignToken {
+    ForeignToken {
+        hash: [byte; 32],
+        name: "of elsewhere".to_owned(),
+        owner: "admin".to_owned(),
+        role: "Users".to_owned(),
+        audiences: vec!["cdn".to_owned()],
+        expires_at: None,
+    }
+}
+
+#[tokio::test]
+async fn what_leads_to_an_imported_token_goes_after_it_and_no_sooner() {
+    let issuer = Issuer::start().await;
+    let (store, rng) = (&*issuer.core.store, SystemRandom::new());
+    let import = async |byte| {
+        let mut importer = Importer::new(store, &rng).await.unwrap();
+        importer.import(&foreign(byte), issuer.clock.now()).await.unwrap()
+    };
+    assert_eq!([import(1).await, import(2).await], [Imported::New, Imported::New]);
+    let tokens = listed(&issuer, Index::TokensOf(AccountId::FIRST)).await;
+    let ended = tokens[0].try_into().unwrap();
+    issuer.core.revoke_token(&issuer.admin().await, ended).await.unwrap();
+    let there = async || {
+        let keys = [Key::Token(ended), Key::Foreign([1; 32]), Key::Foreign([2; 32])];
+        store.read(&keys).await.unwrap().iter().map(Option::is_some).collect::<Vec<_>>()
+    };
+    issuer.core.sweep().await.unwrap();
+    issuer.advance(Duration::from_hours(30 * 24 - 1));
+    issuer.core.sweep().await.unwrap();
+    assert_eq!(there().await, [true, true, true]);
+    assert_eq!(import(1).await, Imported::Before, "and revoked as it is");
+    issuer.advance(Duration::from_hours(2));
+    issuer.core.sweep().await.unwrap();
+    assert_eq!(there().await, [false, true, true]);
+    issuer.advance(Duration::from_hours(24));
+    issuer.core.sweep().await.unwrap();
+    assert_eq!(there().await, [false, false, true]);
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     clock::Timestamp,
     id::{AccountId, TokenId},
-    record::{PermanentToken, Session},
+    record::{Foreign, PermanentToken, Session},
     store::{StoreWriter, Swap, records, records::Record},
 };
 
@@ -118,6 +118,7 @@ async fn create(
     let Some(key) = entry.key()? else { return Ok(false) };
     let mut garbage_at = None;
     match entry.kind()? {
+        Kind::Foreign => garbage_at = records::decode::<Foreign>(&entry.value)?.garbage_at(),
         Kind::Session => garbage_at = records::decode::<Session>(&entry.value)?.garbage_at(),
         Kind::Token => {
             let token: PermanentToken = records::decode(&entry.value)?;

@@ -7,7 +7,7 @@ use tempfile::TempDir;
 use super::{entry::Entry, *};
 use crate::{
     id::{AccountId, TokenId, UserId},
-    record::{Account, Password, PermanentToken, User, Username},
+    record::{Account, Foreign, Password, PermanentToken, User, Username},
     store::{Index, Key, StoreReader as _, embedded::EmbeddedStore, records},
     usage::Usage,
 };
@@ -51,7 +51,8 @@ impl Place {
             Ok::<_, StoreError>(())
         };
         records::update(store, token(9).into(), imported).await.unwrap();
-        store.swap(&Key::Foreign([9; 32]), None, Some(b"leads to 9"), None).await.unwrap();
+        let lead = Foreign { token: 9, forget_at: 0 };
+        records::create(store, Key::Foreign([9; 32]), &lead).await.unwrap();
         store.swap(&Key::Imports, None, Some(b"there are"), None).await.unwrap();
         store.report_usage(&[(token(3), Usage::use_at(NOW))]).await.unwrap();
         place

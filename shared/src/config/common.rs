@@ -7,7 +7,7 @@ use tracing_subscriber::EnvFilter;
 use super::{
     error::ConfigError, operation::OperationConfig, setting::Setting, settings, sources::Sources,
 };
-use crate::store::{StoreOptions, redis::Guarantee};
+use crate::store::{StoreOptions, StoreUrl, redis::Guarantee};
 
 /// How log lines look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -99,12 +99,7 @@ impl StoreAccess {
             Ok::<_, ConfigError>(secret.map(|secret| secret.expose().to_owned()))
         };
         Ok(Self {
-            url: sources.parsed(
-                &settings::STORE,
-                "a store URL",
-                "embedded:DIR, redis://HOST:PORT/DB, redis+unix://, redis+sentinel:// or redis+cluster://, or rediss in place of redis for TLS",
-                |text| is_store_url(text).then(|| text.to_owned()),
-            )?,
+            url: store_url(sources)?,
             options: StoreOptions {
                 ca_file: sources.path(&settings::STORE_CA_FILE)?,
                 cert_file: sources.path(&settings::STORE_CERT_FILE)?,
@@ -196,18 +191,13 @@ pub(super) fn store_without_credentials(url: &str) -> String {
     format!("{scheme}://{at}{place}")
 }
 
-fn is_store_url(text: &str) -> bool {
-    const SCHEMES: [&str; 8] = [
-        "embedded:",
-        "redis://",
-        "rediss://",
-        "redis+sentinel://",
-        "rediss+sentinel://",
-        "redis+cluster://",
-        "rediss+cluster://",
-        "redis+unix://",
-    ];
-    SCHEMES.iter().any(|scheme| text.strip_prefix(scheme).is_some_and(|rest| !rest.is_empty()))
+fn store_url(sources: &Sources<'_>) -> Result<String, ConfigError> {
+    let found = sources.required(&settings::STORE)?;
+    let text = found.text()?;
+    match StoreUrl::parse(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(cause) => Err(ConfigError::StoreUrl { origin: found.origin, cause }),
+    }
 }
 
 #[cfg(test)]

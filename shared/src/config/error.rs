@@ -3,6 +3,7 @@
 use std::{fmt, net::SocketAddr, path::PathBuf};
 
 use super::{exit::USAGE, setting::Setting};
+use crate::store::StoreUrlError;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,6 +67,14 @@ pub enum ConfigError {
         what: &'static str,
         /// What would be right.
         expected: String,
+    },
+    /// A store URL that is none; what is wrong with it repeats nothing of it.
+    #[error("{origin}: {cause}")]
+    StoreUrl {
+        /// Where it was given.
+        origin: Origin,
+        /// What would be right.
+        cause: StoreUrlError,
     },
     /// The value has the right form, but is too small or too large.
     #[error("{origin}: {shown} is out of range; expected {least} to {most}")]

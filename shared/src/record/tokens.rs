@@ -74,6 +74,9 @@ pub struct Foreign {
     /// [`crate::id::TokenId`].
     #[prost(int64, tag = "1")]
     pub token: i64,
+    /// When the store forgets it, which is after the token; 0: not as long as that may live.
+    #[prost(int64, tag = "2")]
+    pub forget_at: i64,
 }
 
 /// That there are tokens of other systems.

@@ -44,6 +44,10 @@ impl Record for Username {
 
 impl Record for Foreign {
     const WHAT: &'static str = "the way to an imported token";
+
+    fn garbage_at(&self) -> Option<Timestamp> {
+        (self.forget_at != 0).then(|| Timestamp::from_millis(self.forget_at))
+    }
 }
 
 impl Record for Imports {

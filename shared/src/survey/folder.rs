@@ -2,7 +2,7 @@
 
 use std::{fs, os::unix::fs::PermissionsExt as _, path::Path};
 
-use super::{Finding, Survey, Weight, server::mebibytes};
+use super::{Facts, Finding, Survey, Weight, server::mebibytes};
 use crate::store::embedded::{EmbeddedStore, FILE_NAME, OpenError};
 
 /// Below this a disk is nearly full, in bytes: redb doubles its file as it grows.
@@ -10,9 +10,9 @@ const LITTLE_ROOM: u64 = 64 << 20;
 
 /// Looks at the store in `dir`; opens it, if nobody else has, and makes none.
 pub(super) fn survey(dir: &Path) -> Survey {
-    let mut survey = Survey::default();
+    let mut survey = Survey { places: vec![Facts::new()], ..Survey::default() };
     let file = dir.join(FILE_NAME);
-    survey.facts.push(("folder", dir.display().to_string()));
+    survey.see("folder", dir.display().to_string());
     let Ok(about) = fs::metadata(&file) else {
         let what = format!("there is no store: {} can't be seen", file.display());
         survey.add(
@@ -22,7 +22,7 @@ pub(super) fn survey(dir: &Path) -> Survey {
         );
         return survey;
     };
-    survey.facts.push(("size", mebibytes(about.len())));
+    survey.see("size", mebibytes(about.len()));
     rights(&mut survey, dir, 0o700);
     rights(&mut survey, &file, 0o600);
     room(&mut survey, dir);
@@ -31,6 +31,12 @@ pub(super) fn survey(dir: &Path) -> Survey {
 }
 
 impl Survey {
+    fn see(&mut self, name: &'static str, seen: String) {
+        if let Some(facts) = self.places.first_mut() {
+            facts.push((name, seen));
+        }
+    }
+
     fn add(&mut self, weight: Weight, what: String, remedy: &str) {
         let remedy = remedy.to_owned();
         self.findings.push(Finding { weight, is_durability: true, what, remedy });
@@ -52,7 +58,7 @@ fn rights(survey: &mut Survey, path: &Path, right: u32) {
 fn room(survey: &mut Survey, dir: &Path) {
     let Ok(disk) = rustix::fs::statvfs(dir) else { return };
     let free = disk.f_bavail.saturating_mul(disk.f_frsize);
-    survey.facts.push(("free_space", mebibytes(free)));
+    survey.see("free_space", mebibytes(free));
     if free < LITTLE_ROOM {
         let what =
             format!("{} are free: when the disk is full, no token can be made", mebibytes(free));
@@ -76,7 +82,7 @@ fn opening(survey: &mut Survey, dir: &Path) {
             "does not open"
         }
     };
-    survey.facts.push(("file", state.to_owned()));
+    survey.see("file", state.to_owned());
 }
 
 #[cfg(test)]

@@ -2,7 +2,13 @@
 //! its words; the figures behind them: kill -9 and power cuts under each setting, FACTS of
 //! `deploy/redis/redis.conf`.
 
-use super::{Finding, User, Weight, server::Server};
+#[cfg(test)]
+mod tests;
+
+use super::{
+    Finding, User, Weight,
+    server::{Server, Waiting},
+};
 
 /// Before this nothing is worth a word: calls take time, and INFO shows a cached clock.
 const CLOCK_TOLERANCE_MILLIS: u64 = 2_000;
@@ -15,6 +21,7 @@ pub(super) fn findings(server: &Server, user: User) -> Vec<Finding> {
     // A verifier may ask for none of it, and need not.
     if user == User::Issuer {
         persistence(server, &mut findings);
+        confirmation(server, &mut findings);
         replication(server, &mut findings);
     }
     findings.of_durability = false;
@@ -88,6 +95,43 @@ fn persistence(server: &Server, findings: &mut Findings) {
     }
 }
 
+/// Whether the issuer's writes can be confirmed as its settings ask.
+fn confirmation(server: &Server, findings: &mut Findings) {
+    let setting =
+        |word| if word == "WAITAOF" { "--store-wait-disks" } else { "--store-min-replicas" };
+    match server.waiting {
+        Waiting::Fine => {}
+        Waiting::Forbidden(word) => findings.add(
+            Weight::Breaks,
+            format!(
+                "the user may not say {word}, by which {} waits: no write would be confirmed",
+                setting(word)
+            ),
+            format!("give the issuer's Redis user +{}", word.to_lowercase()),
+        ),
+        Waiting::Strange(word) => findings.add(
+            Weight::Breaks,
+            format!(
+                "{} {} has no {word}, by which {} waits: no write would be confirmed",
+                server.program,
+                server.version,
+                setting(word)
+            ),
+            "use Redis 7.2 or later, or Valkey, or take the setting away",
+        ),
+    }
+    let wanted = u64::from(server.guarantee.replicas);
+    if let Some(there) = server.count("connected_slaves").filter(|there| *there < wanted) {
+        findings.add(
+            Weight::Risk,
+            format!(
+                "{there} replicas are connected, and no write is confirmed by fewer than {wanted}"
+            ),
+            "see that the replicas are there, or lower --store-min-replicas",
+        );
+    }
+}
+
 fn replication(server: &Server, findings: &mut Findings) {
     let replicas = server.count("connected_slaves").unwrap_or_default();
     let needed =
@@ -150,97 +194,5 @@ fn clock(server: &Server, findings: &mut Findings) {
             ),
             "run NTP on both",
         );
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-
-    use super::*;
-
-    fn server(settings: &[(&str, &str)], info: &[(&str, &str)]) -> Server {
-        let map = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
-            pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
-        };
-        let mut all = map(&[
-            ("appendonly", "yes"),
-            ("appendfsync", "always"),
-            ("no-appendfsync-on-rewrite", "no"),
-            ("maxmemory-policy", "noeviction"),
-            ("min-replicas-to-write", "0"),
-        ]);
-        all.extend(map(settings));
-        Server {
-            program: "redis".into(),
-            version: "7.0.15".into(),
-            mode: "standalone".into(),
-            role: "master".into(),
-            info: Some(map(info)),
-            settings: Some(all),
-            ahead_millis: Some(0),
-        }
-    }
-
-    fn told(server: &Server) -> Vec<(Weight, String)> {
-        findings(server, User::Issuer).into_iter().map(|it| (it.weight, it.to_string())).collect()
-    }
-
-    #[test]
-    fn nothing_is_wrong_under_the_settings_of_deploy() {
-        let file = include_str!("../../../deploy/redis/redis.conf");
-        let set: Vec<(&str, &str)> = file
-            .lines()
-            .filter(|line| !line.starts_with('#'))
-            .filter_map(|line| line.split_once(' '))
-            .collect();
-        assert_eq!(told(&server(&set, &[("connected_slaves", "0")])), []);
-    }
-
-    #[test]
-    fn each_setting_that_breaks_the_promise_is_named_with_what_to_set() {
-        for (name, wrong, right) in [
-            ("appendonly", "no", "appendonly yes"),
-            ("appendfsync", "everysec", "appendfsync always"),
-            ("appendfsync", "no", "appendfsync always"),
-            ("no-appendfsync-on-rewrite", "yes", "no-appendfsync-on-rewrite no"),
-            ("maxmemory-policy", "allkeys-lru", "maxmemory-policy noeviction"),
-            ("maxmemory-policy", "volatile-ttl", "maxmemory-policy noeviction"),
-        ] {
-            let [(Weight::Breaks, text)] = &told(&server(&[(name, wrong)], &[]))[..] else {
-                panic!("{name} {wrong}")
-            };
-            assert!(text.contains(name) && text.contains(wrong) && text.contains(right), "{text}");
-        }
-    }
-
-    #[test]
-    fn what_can_not_be_read_is_unknown_and_never_good() {
-        let info = [("aof_enabled", "1"), ("maxmemory_policy", "noeviction")];
-        let blind = Server { settings: None, ..server(&[], &info) };
-        let [(Weight::Unknown, text)] = &told(&blind)[..] else { panic!("{:?}", told(&blind)) };
-        assert!(text.contains("appendfsync") && text.contains("+config|get"), "{text}");
-        assert!(!text.contains("appendonly"), "INFO shows it: {text}");
-        let blind = Server { info: None, ..blind };
-        assert!(told(&blind)[0].1.contains("appendonly"));
-    }
-
-    #[test]
-    fn risks_are_told_apart_from_what_breaks() {
-        for (server, word) in [
-            (server(&[], &[("connected_slaves", "2")]), "min-replicas-to-write"),
-            (server(&[], &[("used_memory", "95"), ("maxmemory", "100")]), "95 %"),
-            (Server { ahead_millis: Some(-9000), ..server(&[], &[]) }, "9000 ms behind"),
-        ] {
-            let [(Weight::Risk, text)] = &told(&server)[..] else { panic!("{word}") };
-            assert!(text.contains(word), "{text}");
-        }
-        for server in [
-            Server { role: "replica".into(), ..server(&[], &[]) },
-            Server { version: "6.2.1".into(), ..server(&[], &[]) },
-            server(&[], &[("aof_last_write_status", "err")]),
-        ] {
-            assert!(matches!(&told(&server)[..], [(Weight::Breaks, _)]), "{server:?}");
-        }
     }
 }

@@ -20,7 +20,10 @@ use std::fmt;
 
 use crate::{
     clock::Clock,
-    store::{OpenError, StoreError, StoreOptions, StoreUrl, redis::Look},
+    store::{
+        OpenError, StoreError, StoreOptions, StoreUrl,
+        redis::{Guarantee, Look},
+    },
 };
 
 /// As whom the store is looked at.
@@ -62,11 +65,14 @@ impl fmt::Display for Finding {
     }
 }
 
+/// Names and what was seen, in the order in which to show them.
+pub type Facts = Vec<(&'static str, String)>;
+
 /// What was seen.
 #[derive(Clone, Debug, Default)]
 pub struct Survey {
-    /// Names and what was seen, in the order in which to show them.
-    pub facts: Vec<(&'static str, String)>,
+    /// Of a folder, or of each server that takes writes.
+    pub places: Vec<Facts>,
     /// What is not as it should be, the worst first.
     pub findings: Vec<Finding>,
 }
@@ -96,7 +102,11 @@ pub async fn survey(
         StoreUrl::Embedded(dir) => folder::survey(dir),
         StoreUrl::Redis(url) => {
             let mut survey = Survey::default();
-            for mut look in Look::at_primaries(&url.settings(options)?).await? {
+            let mut settings = url.settings(options)?;
+            if user == User::Verifier {
+                settings.guarantee = Guarantee::default();
+            }
+            for mut look in Look::at_primaries(&settings).await? {
                 survey.join(primary(&mut look, user, clock).await?);
             }
             survey
@@ -134,13 +144,13 @@ async fn primary(look: &mut Look, user: User, clock: &dyn Clock) -> Result<Surve
     findings.extend(rights.findings(user));
     let mut facts = server.facts();
     facts.push(("rights_checked", rights.checked().to_string()));
-    Ok(Survey { facts, findings })
+    Ok(Survey { places: vec![facts], findings })
 }
 
 impl Survey {
     /// Takes up what was seen of one more primary; what is wrong with several is told once.
     fn join(&mut self, of_one: Self) {
-        self.facts.extend(of_one.facts);
+        self.places.extend(of_one.places);
         let new = of_one.findings.into_iter().filter(|finding| !self.findings.contains(finding));
         let new: Vec<_> = new.collect();
         self.findings.extend(new);

@@ -9,7 +9,7 @@
 use super::{Finding, User, Weight};
 use crate::store::{
     StoreError,
-    redis::{Answer, Look},
+    redis::{Answer, Look, RedisSettings, Topology},
 };
 
 /// `{}` stands for the prefix. No record has the id 0.
@@ -26,7 +26,6 @@ const ISSUER_NEEDS: &[&str] = &[
     "ZSCORE {}il:0 0",
     "ZRANGEBYSCORE {}it:0 0 0",
     "ZREMRANGEBYSCORE {}il:0 0 0",
-    "INCR {}hb",
     "XADD {}use * u x",
     "XRANGE {}use - +",
     "XDEL {}use 0",
@@ -56,7 +55,6 @@ const VERIFIER_NEEDS: &[&str] = &[
     "PING",
     "GET {}t:0",
     "MGET {}t:0 {}u:0 {}a:0 {}rev:0 {}h:0 {}imports {}roles {}jwk",
-    "GET {}hb",
     "CLIENT TRACKING OFF",
     "XADD {}use NOMKSTREAM 0-0 u x",
 ];
@@ -82,6 +80,28 @@ const VERIFIER_HAS_NO_USE_FOR: &[&str] = &[
     "TYPE {}t:0",
 ];
 
+/// What is needed besides. In a cluster each node has a heartbeat and a mark of its own, with
+/// the tag of one of its slots.
+fn needs_of(settings: &RedisSettings, user: User) -> Vec<&'static str> {
+    let is_cluster = matches!(settings.topology, Topology::Cluster(..));
+    let mut needs = vec![match (user, is_cluster) {
+        (User::Issuer, false) => "INCR {}hb",
+        (User::Issuer, true) => "INCR {}hb:{0}",
+        (User::Verifier, false) => "GET {}hb",
+        (User::Verifier, true) => "GET {}hb:{0}",
+    }];
+    match settings.topology {
+        Topology::One(_) => {}
+        Topology::Sentinel(_) => needs.push("ROLE"),
+        Topology::Cluster(..) => needs.extend(["CLUSTER NODES", "ASKING"]),
+    }
+    // That it may wait is seen by `server`.
+    if user == User::Issuer && !settings.guarantee.is_none() {
+        needs.push(if is_cluster { "INCR {}mk:{0}" } else { "INCR {}mk" });
+    }
+    needs
+}
+
 /// What was tried, and how it came out.
 #[derive(Debug, Default)]
 pub(super) struct Rights {
@@ -97,7 +117,7 @@ impl Rights {
             User::Verifier => (VERIFIER_NEEDS, VERIFIER_HAS_NO_USE_FOR),
         };
         let mut rights = Self::default();
-        for line in needs {
+        for line in needs.iter().copied().chain(needs_of(look.settings(), user)) {
             rights.checked += 1;
             if !may(look, user, line).await? {
                 rights.missing.push(shown(look, line));

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use ::redis::{FromRedisValue, Value, from_redis_value};
 
+use super::Facts;
 use crate::{
     clock::{Clock, Timestamp},
     store::{
         StoreError,
-        redis::{Answer, Look},
+        redis::{Answer, Guarantee, Look, Topology},
     },
 };
 
@@ -25,6 +26,8 @@ const SETTINGS: [&str; 6] = [
 /// A server, as one user sees it.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Server {
+    /// Where it is.
+    pub(super) address: String,
     /// `redis` or `valkey`.
     pub(super) program: String,
     pub(super) version: String,
@@ -38,6 +41,22 @@ pub(super) struct Server {
     pub(super) settings: Option<BTreeMap<String, String>>,
     /// By how many milliseconds its clock is ahead of ours, to within the time of a call.
     pub(super) ahead_millis: Option<i64>,
+    /// What each write waits for before it is acknowledged.
+    pub(super) guarantee: Guarantee,
+    /// Whether it can be waited for.
+    pub(super) waiting: Waiting,
+}
+
+/// What a server makes of the command that waits for replicas and disks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Waiting {
+    /// Nobody wants to wait, or it does.
+    #[default]
+    Fine,
+    /// This user may not say it.
+    Forbidden(&'static str),
+    /// The server does not know it.
+    Strange(&'static str),
 }
 
 impl Server {
@@ -59,17 +78,25 @@ impl Server {
             Answer::Value(value) => from_redis_value(value).ok(),
             _ => None,
         };
+        let guarantee = look.settings().guarantee;
+        let waiting = Waiting::seen(look, guarantee).await?;
         // Valkey calls itself Redis of a version that it stands in for.
         let valkey = info.as_ref().and_then(|info| info.get("valkey_version")).cloned();
         let program = if valkey.is_some() { "valkey".to_owned() } else { said("server") };
+        // Which a server does not know of itself.
+        let is_named = matches!(look.settings().topology, Topology::Sentinel(_));
+        let mode = if is_named { "sentinel".to_owned() } else { said("mode") };
         Ok(Self {
+            address: look.address().to_string(),
             program,
             version: valkey.unwrap_or_else(|| said("version")),
-            mode: said("mode"),
+            mode,
             role: said("role"),
             ahead_millis: info.as_ref().and_then(|info| ahead(info, asked_at, answered_at)),
             info,
             settings,
+            guarantee,
+            waiting,
         })
     }
 
@@ -93,8 +120,9 @@ impl Server {
         })
     }
 
-    pub(super) fn facts(&self) -> Vec<(&'static str, String)> {
+    pub(super) fn facts(&self) -> Facts {
         let mut facts = vec![
+            ("address", self.address.clone()),
             ("server", format!("{} {}", self.program, self.version)),
             ("topology", format!("{}, {}", self.mode, self.role)),
         ];
@@ -119,6 +147,24 @@ impl Server {
             facts.push(("clock", format!("{ahead} ms ahead of this machine's")));
         }
         facts
+    }
+}
+
+impl Waiting {
+    /// Waits for nothing, which is over at once.
+    async fn seen(look: &mut Look, guarantee: Guarantee) -> Result<Self, StoreError> {
+        let (word, answer) = match guarantee {
+            Guarantee { disks: true, .. } => {
+                ("WAITAOF", look.ask(&["WAITAOF", "0", "0", "1"]).await?)
+            }
+            Guarantee { replicas: 0, .. } => return Ok(Self::Fine),
+            _ => ("WAIT", look.ask(&["WAIT", "0", "1"]).await?),
+        };
+        Ok(match answer {
+            Answer::Forbidden => Self::Forbidden(word),
+            Answer::Strange => Self::Strange(word),
+            Answer::Value(_) | Answer::Wrong => Self::Fine,
+        })
     }
 }
 

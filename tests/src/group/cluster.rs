@@ -1,11 +1,11 @@
 //! A cluster of three primaries with a replica each.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use redis::{RedisResult, Value, cmd};
 
-use super::{DOWN_AFTER_MILLIS, Member, PASSWORD};
-use crate::{port, watch::eventually};
+use super::{Access, DOWN_AFTER_MILLIS, Member};
+use crate::{port, users::OBSERVER, watch::eventually};
 
 const PRIMARIES: usize = 3;
 const SLOTS: u16 = 16_384;
@@ -14,6 +14,7 @@ const SLOTS: u16 = 16_384;
 pub struct Cluster {
     /// The first three begin as primaries.
     pub members: Vec<Member>,
+    access: Arc<Access>,
 }
 
 /// What the cluster says of itself.
@@ -28,15 +29,34 @@ struct Line {
 impl Cluster {
     /// Starts all nodes and waits until each has its part.
     pub async fn start() -> Self {
+        Self::begin(Access::plain()).await
+    }
+
+    /// As [`Self::start`], over TLS alone, with certificates on both sides; those of the nodes
+    /// are for a host name, or else for an address.
+    pub async fn start_tls(by_name: bool) -> Self {
+        Self::begin(Access::tls(by_name)).await
+    }
+
+    async fn begin(access: Access) -> Self {
+        let access = Arc::new(access);
         let buses: Vec<u16> = (0..2 * PRIMARIES).map(|_| port::free().port()).collect();
-        let members = buses.iter().map(|bus| {
-            let more = format!(
-                "cluster-enabled yes\ncluster-port {bus}\ncluster-node-timeout {DOWN_AFTER_MILLIS}\n\
-                 cluster-require-full-coverage no\ncluster-allow-reads-when-down no"
+        let mut common = format!(
+            "cluster-enabled yes\ncluster-node-timeout {DOWN_AFTER_MILLIS}\n\
+             cluster-require-full-coverage no\ncluster-allow-reads-when-down no\n"
+        );
+        if access.is_tls() {
+            common += "tls-cluster yes\n";
+        }
+        if let Some(name) = access.name() {
+            common += &format!(
+                "cluster-announce-hostname {name}\ncluster-preferred-endpoint-type hostname\n"
             );
-            Member::start(port::free(), &more)
+        }
+        let members = buses.iter().map(|bus| {
+            Member::start(port::free(), &access, &format!("{common}cluster-port {bus}\n"))
         });
-        let cluster = Self { members: members.collect() };
+        let cluster = Self { members: members.collect(), access };
         cluster.join(&buses).await;
         cluster
     }
@@ -111,10 +131,11 @@ impl Cluster {
         .await;
     }
 
-    /// The store URL: two nodes are named, and the others found.
-    pub fn url(&self) -> String {
-        let [first, second] = [&self.members[0], &self.members[4]].map(Member::address);
-        format!("redis+cluster://:{PASSWORD}@{first},{second}")
+    /// The store URL of `issuer` or `verifier`: two nodes are named, and the others found.
+    pub fn url_as(&self, user: &str) -> String {
+        let places = [&self.members[0], &self.members[4]];
+        let places = places.map(|member| self.access.place(member.address()));
+        self.access.url("cluster", user, &places, "")
     }
 
     /// The members that are primaries with slots, as one that answers sees it.
@@ -185,7 +206,8 @@ impl Cluster {
             let at = member(to).address();
             let mut migrate = cmd("MIGRATE");
             migrate.arg(at.ip().to_string()).arg(at.port()).arg("").arg(0).arg(5_000);
-            migrate.arg("AUTH").arg(PASSWORD).arg("KEYS").arg(keys);
+            let password = self.access.password(OBSERVER);
+            migrate.arg("AUTH2").arg(OBSERVER).arg(password).arg("KEYS").arg(keys);
             let _: Value = migrate.query_async(&mut source).await?;
         }
         let () = set("NODE", &to.id).query_async(&mut target).await?;

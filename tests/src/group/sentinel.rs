@@ -1,35 +1,33 @@
-//! A primary and two replicas under three sentinels, with passwords on both.
+//! A primary and two replicas under three sentinels, with users on both.
 
-use std::{collections::HashMap, fs, net::SocketAddr, path::Path};
+use std::{collections::HashMap, fs, net::SocketAddr, sync::Arc};
 
 use redis::cmd;
 use tempfile::TempDir;
 
-use super::{DOWN_AFTER_MILLIS, Member, PASSWORD, ask};
-use crate::{
-    port,
-    process::{Process, clean},
-    watch::eventually,
-};
+use super::{Access, DOWN_AFTER_MILLIS, Member};
+use crate::{port, process::Process, redis::program, watch::eventually};
 
 const SERVERS: usize = 3;
 const SENTINELS: usize = 3;
+/// As `deploy/redis/sentinel.conf` has it.
 const NAME: &str = "tessera-main";
-const SENTINEL_PASSWORD: &str = "the-sentinels-password-of-the-tests-7bd2";
 
 /// The servers and their sentinels. All are killed when dropped.
 pub struct SentinelGroup {
     /// The first begins as the primary.
     pub members: Vec<Member>,
     /// Where others see them.
-    seen: Vec<SocketAddr>,
+    seen: Vec<String>,
     sentinels: Vec<Sentinel>,
+    access: Arc<Access>,
 }
 
 struct Sentinel {
     _process: Process,
     _dir: TempDir,
     address: SocketAddr,
+    access: Arc<Access>,
 }
 
 impl SentinelGroup {
@@ -38,30 +36,35 @@ impl SentinelGroup {
         Self::start_behind(async |address| address).await
     }
 
+    /// As [`Self::start`], over TLS alone, with certificates on both sides; those of servers and
+    /// sentinels are for a host name, or else for an address.
+    pub async fn start_tls(by_name: bool) -> Self {
+        Self::begin(Access::tls(by_name), async |address| address).await
+    }
+
     /// As [`Self::start`]; others than this test reach each server at what `seen_at` says.
-    pub async fn start_behind(mut seen_at: impl AsyncFnMut(SocketAddr) -> SocketAddr) -> Self {
-        let (mut members, mut all_seen) = (Vec::new(), Vec::new());
-        let mut primary = None;
+    pub async fn start_behind(seen_at: impl AsyncFnMut(SocketAddr) -> SocketAddr) -> Self {
+        Self::begin(Access::plain(), seen_at).await
+    }
+
+    async fn begin(access: Access, mut seen_at: impl AsyncFnMut(SocketAddr) -> SocketAddr) -> Self {
+        let access = Arc::new(access);
+        let (mut members, mut all_seen) = (Vec::new(), Vec::<String>::new());
         for _ in 0..SERVERS {
             let address = port::free();
-            let seen = seen_at(address).await;
-            let mut more = format!(
-                "replica-announce-ip {}\nreplica-announce-port {}\n",
-                seen.ip(),
-                seen.port()
-            );
-            if let Some(primary) = primary {
-                let primary: SocketAddr = primary;
-                more += &format!("replicaof {} {}\n", primary.ip(), primary.port());
+            let seen = access.place(seen_at(address).await);
+            let (host, port) = seen.rsplit_once(':').unwrap();
+            let mut more = format!("replica-announce-ip {host}\nreplica-announce-port {port}\n");
+            if members.first().is_some() {
+                let primary: &Member = &members[0];
+                let place = access.place(primary.address());
+                more += &format!("replicaof {}\n", place.replace(':', " "));
             }
-            let member = Member::start(address, &more);
-            primary.get_or_insert(seen);
-            members.push(member);
+            members.push(Member::start(address, &access, &more));
             all_seen.push(seen);
         }
-        let primary = primary.unwrap();
-        let sentinels = (0..SENTINELS).map(|_| Sentinel::start(primary)).collect();
-        let group = Self { members, seen: all_seen, sentinels };
+        let sentinels = (0..SENTINELS).map(|_| Sentinel::start(&all_seen[0], &access)).collect();
+        let group = Self { members, seen: all_seen, sentinels, access };
         group.wait_until_complete().await;
         group
     }
@@ -88,21 +91,23 @@ impl SentinelGroup {
         .await;
     }
 
-    /// The store URL; others reach the sentinels at what `seen_at` says.
+    /// The store URL of `issuer` or `verifier`; they reach the sentinels at what `seen_at` says.
     pub async fn url_behind(
         &self,
+        user: &str,
         mut seen_at: impl AsyncFnMut(SocketAddr) -> SocketAddr,
     ) -> String {
-        let mut sentinels = Vec::new();
+        let mut places = Vec::new();
         for sentinel in &self.sentinels {
-            sentinels.push(seen_at(sentinel.address).await);
+            places.push(self.access.place(seen_at(sentinel.address).await));
         }
-        url(&sentinels)
+        self.access.url("sentinel", user, &places, &format!("/{NAME}/0"))
     }
 
-    /// The store URL.
-    pub fn url(&self) -> String {
-        url(&self.sentinels.iter().map(|sentinel| sentinel.address).collect::<Vec<_>>())
+    /// The store URL of `issuer` or `verifier`.
+    pub fn url_as(&self, user: &str) -> String {
+        let places = self.sentinels.iter().map(|sentinel| self.access.place(sentinel.address));
+        self.access.url("sentinel", user, &places.collect::<Vec<_>>(), &format!("/{NAME}/0"))
     }
 
     /// Which member is the primary, once all sentinels agree.
@@ -114,7 +119,7 @@ impl SentinelGroup {
                 named.push(format!("{}:{}", known.remove("ip")?, known.remove("port")?));
             }
             let primary = named.pop().filter(|it| named.iter().all(|other| other == it))?;
-            self.seen.iter().position(|seen| seen.to_string() == primary)
+            self.seen.iter().position(|seen| *seen == primary)
         })
         .await
     }
@@ -133,25 +138,23 @@ impl SentinelGroup {
 }
 
 impl Sentinel {
-    fn start(primary: SocketAddr) -> Self {
+    fn start(primary: &str, access: &Arc<Access>) -> Self {
         let (dir, address) = (TempDir::new().unwrap(), port::free());
+        let mut more = String::new();
+        if access.name().is_some() {
+            more += "sentinel resolve-hostnames yes\nsentinel announce-hostnames yes\n";
+        }
         let configuration = format!(
-            "bind {}\nport {}\nrequirepass {SENTINEL_PASSWORD}\n\
-             sentinel sentinel-pass {SENTINEL_PASSWORD}\n\
-             sentinel monitor {NAME} {} {} 2\n\
-             sentinel auth-pass {NAME} {PASSWORD}\n\
-             sentinel down-after-milliseconds {NAME} {DOWN_AFTER_MILLIS}\n\
+            "{}{}{more}sentinel down-after-milliseconds {NAME} {DOWN_AFTER_MILLIS}\n\
              sentinel failover-timeout {NAME} 6000\n",
-            address.ip(),
-            address.port(),
-            primary.ip(),
-            primary.port(),
+            access.sentinel(primary),
+            access.listening(address),
         );
         fs::write(dir.path().join("sentinel.conf"), configuration).unwrap();
-        let mut command = clean(Path::new("redis-sentinel"));
-        command.arg("sentinel.conf").current_dir(dir.path());
+        let mut command = program();
+        command.args(["sentinel.conf", "--sentinel"]).current_dir(dir.path());
         let process = Process::start("sentinel", command, dir.path());
-        Self { _dir: dir, address, _process: process }
+        Self { _dir: dir, address, _process: process, access: access.clone() }
     }
 
     async fn master(&self) -> Option<HashMap<String, String>> {
@@ -159,13 +162,6 @@ impl Sentinel {
     }
 
     async fn ask<T: redis::FromRedisValue>(&self, command: &redis::Cmd) -> redis::RedisResult<T> {
-        ask(self.address, SENTINEL_PASSWORD, command).await
+        command.query_async(&mut self.access.ask_sentinel(self.address).await?).await
     }
-}
-
-fn url(sentinels: &[SocketAddr]) -> String {
-    let sentinels = sentinels.iter().map(SocketAddr::to_string).collect::<Vec<_>>().join(",");
-    format!(
-        "redis+sentinel://:{PASSWORD}@{sentinels}/{NAME}/0?sentinel_password={SENTINEL_PASSWORD}"
-    )
 }

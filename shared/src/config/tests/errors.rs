@@ -145,8 +145,8 @@ fn a_missing_store_is_asked_for_by_every_way_to_give_it() {
 fn a_bad_store_url_is_not_repeated() {
     assert_eq!(
         Process::with("--store postgres://u:hunter2@h").issuer_error(),
-        "--store: the value is not a store URL; expected embedded:DIR, redis://HOST:PORT/DB, redis+unix://, \
-         redis+sentinel:// or redis+cluster://, or rediss in place of redis for TLS"
+        "--store: a store URL is embedded:DIR, redis://…, redis+unix:///PATH, redis+sentinel://… or \
+         redis+cluster://…; rediss in place of redis for TLS"
     );
 }
 

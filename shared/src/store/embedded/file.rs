@@ -9,13 +9,17 @@ use std::{
     sync::{PoisonError, RwLock},
 };
 
-use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
+use redb::{
+    Database, DatabaseError, ReadTransaction, ReadableDatabase, StorageError, WriteTransaction,
+};
 
 use super::tables;
 use crate::store::StoreError;
 
 /// The database in the store's folder.
 pub(crate) const FILE_NAME: &str = "tessera.redb";
+/// Of redb, in bytes.
+const PAGE: u64 = 4096;
 
 /// Why an embedded store can't be opened.
 #[derive(Debug, thiserror::Error)]
@@ -34,7 +38,9 @@ pub enum OpenError {
     #[error("the disk of {0} is full")]
     Full(PathBuf),
     /// The file is no database of this store, or a damaged one.
-    #[error("{0} is not a Tessera database, or is damaged: {1}")]
+    #[error(
+        "{0} is not a Tessera database, or is damaged: {1}; keep it, and restore a backup into another folder: tessera admin import --store embedded:DIR BACKUP"
+    )]
     Damaged(PathBuf, String),
     /// Anything else that the operating system says.
     #[error("can't open the embedded store {0}: {1}")]
@@ -56,8 +62,7 @@ impl DatabaseFile {
     pub(super) fn in_directory(dir: &Path) -> Result<Self, OpenError> {
         let path = dir.join(FILE_NAME);
         prepare(dir, &path).map_err(|error| classify_io(dir, error))?;
-        Self::open(Box::new(move || Ok(Database::create(&path)?)))
-            .map_err(|error| classify(dir, error))
+        Self::open(Box::new(move || database(&path))).map_err(|error| classify(dir, error))
     }
 
     pub(super) fn open(opener: Opener) -> Result<Self, redb::Error> {
@@ -107,6 +112,31 @@ pub(super) fn unavailable(error: &redb::Error) -> StoreError {
         }
         error => error.to_string(),
     })
+}
+
+/// Opens the file, also where its last write was torn in the middle of a page.
+fn database(path: &Path) -> Result<Database, redb::Error> {
+    match Database::create(path) {
+        Err(DatabaseError::Storage(StorageError::Corrupted(_))) if end_on_a_page(path)? => {
+            Ok(Database::create(path)?)
+        }
+        opened => Ok(opened?),
+    }
+}
+
+/// Fills the last page up with zeros, and answers whether there was anything to fill. redb refuses a
+/// file that ends elsewhere; what is in a page that it never finished, it leaves alone.
+fn end_on_a_page(path: &Path) -> Result<bool, redb::Error> {
+    let file = OpenOptions::new().write(true).open(path)?;
+    let length = file.metadata()?.len();
+    let whole = length.next_multiple_of(PAGE);
+    if length == whole {
+        return Ok(false);
+    }
+    tracing::warn!(file = %path.display(), length, whole, "the file ends in the middle of a page, as after a torn write; filling it up");
+    file.set_len(whole)?;
+    file.sync_all()?;
+    Ok(true)
 }
 
 /// Makes the directory and the file with their modes, durably.

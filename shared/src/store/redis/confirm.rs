@@ -6,10 +6,15 @@
 //! was sent, over whichever connection to the same server. (A mark, since Redis 7.2 waits
 //! for nothing where a connection wrote nothing, and a repeated write may change nothing.)
 //! Who comes while others wait shares the next round.
+//!
+//! `WAIT` goes before `WAITAOF` on replicas. Both make the primary ask the replicas how far they
+//! are, and a replica answers before it has flushed what came with the question; of its own accord
+//! it tells once a second. So it takes a second question to hear of the flush at once: on
+//! Valkey 8.0.1 20 to 650 ms without, 1 to 30 ms with it.
 
 use std::time::Duration;
 
-use ::redis::{RedisError, Value, aio::MultiplexedConnection, from_redis_value, pipe};
+use ::redis::{Pipeline, RedisError, Value, aio::MultiplexedConnection, from_redis_value, pipe};
 use tokio::{sync::Mutex, time::timeout};
 
 use super::{failure::describe, settings::Guarantee};
@@ -61,34 +66,43 @@ impl Waiting {
     }
 
     async fn round(&self, mark: &str, asking: bool) -> Result<(), StoreError> {
+        let commands = self.question(mark, asking);
+        let mut connection = self.connection.clone();
+        let answers = connection.send_packed_commands(&commands, 0, commands.len());
+        match timeout(self.deadline, answers).await {
+            Ok(Ok(mut answers)) => {
+                self.judge(answers.split_off(usize::from(asking).min(answers.len())))
+            }
+            Ok(Err(error)) => Err(not_confirmed(&describe(&error))),
+            Err(_) => Err(not_confirmed("no answer within the deadline")),
+        }
+    }
+
+    fn question(&self, mark: &str, asking: bool) -> Pipeline {
         let Guarantee { replicas, disks } = self.guarantee;
-        // In time for the answer to come within the deadline.
-        let millis = u64::try_from((self.deadline * 4 / 5).as_millis()).unwrap_or(u64::MAX);
+        let asks_twice = disks && replicas > 0;
+        // In time for the answers to come within the deadline.
+        let share = self.deadline * 4 / if asks_twice { 10 } else { 5 };
+        let millis = u64::try_from(share.as_millis()).unwrap_or(u64::MAX);
         let mut commands = pipe();
         if asking {
             commands.cmd("ASKING");
         }
         commands.cmd("INCR").arg(mark);
-        if disks {
-            commands.cmd("WAITAOF").arg(1).arg(replicas).arg(millis);
-        } else {
+        if !disks || asks_twice {
             commands.cmd("WAIT").arg(replicas).arg(millis);
         }
-        let mut connection = self.connection.clone();
-        let answers = connection.send_packed_commands(&commands, 0, commands.len());
-        let answers = match timeout(self.deadline, answers).await {
-            Ok(Ok(mut answers)) => answers.split_off(usize::from(asking).min(answers.len())),
-            Ok(Err(error)) => return Err(not_confirmed(&describe(&error))),
-            Err(_) => return Err(not_confirmed("no answer within the deadline")),
-        };
-        self.judge(answers)
+        if disks {
+            commands.cmd("WAITAOF").arg(1).arg(replicas).arg(millis);
+        }
+        commands
     }
 
+    /// Of the mark the first answer tells, of all that was waited for the last.
     fn judge(&self, answers: Vec<Value>) -> Result<(), StoreError> {
         let refused = |error: RedisError| not_confirmed(&describe(&error));
         let mut answers = answers.into_iter().map(Value::extract_error);
-        let (Some(marked), Some(waited), None) = (answers.next(), answers.next(), answers.next())
-        else {
+        let (Some(marked), Some(waited)) = (answers.next(), answers.next_back()) else {
             return Err(not_confirmed("answers to other commands"));
         };
         marked.map_err(refused)?;

@@ -26,6 +26,7 @@ use super::{
     sentinel::Sentinels,
     settings::{Address, RedisSettings},
 };
+use crate::told::Told;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 /// Between two attempts to reach a server that is down.
@@ -151,14 +152,14 @@ async fn keep_connected(server: Arc<Server>, status: watch::Sender<Status>) {
 }
 
 async fn connect_at_last(server: &Arc<Server>, status: &watch::Sender<Status>) -> Arc<Link> {
-    let mut pause = FIRST_PAUSE;
+    let (mut pause, mut told) = (FIRST_PAUSE, Told::default());
     loop {
         let reason = match timeout(server.settings.deadline, server.connect()).await {
             Ok(Ok(link)) => return Arc::new(link),
             Ok(Err(reason)) => reason,
             Err(_) => "no connection within the deadline".to_owned(),
         };
-        if reason_is_new(&status.borrow(), &reason) {
+        if told.is_new(&reason) {
             tracing::warn!(store = %server.place, reason, "can't connect to the store; trying on");
         }
         status.send_replace(Status::Down(reason.into()));
@@ -236,8 +237,4 @@ impl std::fmt::Display for Place {
             Self::Named(sentinels) => sentinels.fmt(f),
         }
     }
-}
-
-fn reason_is_new(status: &Status, reason: &str) -> bool {
-    !matches!(status, Status::Down(last) if **last == *reason)
 }

@@ -7,7 +7,7 @@
 //! A single server has no witnesses, and is always believed.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, OnceLock},
     time::{Duration, Instant},
 };
 
@@ -29,11 +29,12 @@ use super::{
 };
 use crate::store::StoreError;
 
-/// How long a vouching is good for. No failover is as quick: from the moment at which
-/// the old primary was last seen well, to the new one's first write, it takes as long as
-/// the old one must be away to be given up (`down-after-milliseconds`,
-/// `cluster-node-timeout`).
-const GOOD_FOR: Duration = Duration::from_secs(1);
+/// How long a vouching is good for. No failover of a cluster is as quick: from the moment at
+/// which the old primary was last seen well, to the new one's first write, it takes as long
+/// as the old one must be away to be given up (`cluster-node-timeout`). Under sentinels who
+/// writes waits for as long (`sentinel`). Longer than it takes to ask all witnesses, one that
+/// keeps silent among them.
+pub(super) const GOOD_FOR: Duration = Duration::from_millis(800);
 
 /// An open link. It is left, never mended.
 pub(super) struct Link {
@@ -44,6 +45,8 @@ pub(super) struct Link {
     /// `None`: not yet, or there is nobody who could.
     vouched: watch::Sender<Option<Instant>>,
     has_witnesses: bool,
+    /// Before this instant no write is acknowledged.
+    settled: OnceLock<Instant>,
     drivers: Vec<JoinHandle<()>>,
 }
 
@@ -76,7 +79,8 @@ impl Link {
             waiting = Some(Waiting::new(line.0, settings.guarantee, settings.deadline));
         }
         let (address, vouched) = (address.clone(), watch::Sender::new(None));
-        Ok(Self { address, connection, waiting, broken, vouched, has_witnesses, drivers })
+        let settled = OnceLock::new();
+        Ok(Self { address, connection, waiting, broken, vouched, has_witnesses, settled, drivers })
     }
 
     /// Where the server is.
@@ -145,6 +149,19 @@ impl Link {
         match &self.waiting {
             None => Ok(()),
             Some(waiting) => waiting.confirm(mark, asking).await,
+        }
+    }
+
+    /// No write is acknowledged before this instant.
+    pub(super) fn settle(&self, at: Instant) {
+        // A link is admitted once.
+        let _ = self.settled.set(at);
+    }
+
+    /// Until a write may be acknowledged.
+    pub(super) async fn until_settled(&self) {
+        if let Some(at) = self.settled.get() {
+            sleep_until((*at).into()).await;
         }
     }
 

@@ -16,6 +16,7 @@ use crate::store::StoreError;
 pub(crate) struct Look {
     connection: MultiplexedConnection,
     driver: JoinHandle<()>,
+    address: Address,
     settings: RedisSettings,
 }
 
@@ -61,7 +62,18 @@ impl Look {
         let connected = timeout(settings.deadline, connecting).await.map_err(|_| too_slow())?;
         let (connection, driver) = connected.map_err(|error| unavailable(&error))?;
         let driver = tokio::spawn(driver);
-        Ok(Self { connection, driver, settings: settings.clone() })
+        let (address, settings) = (address.clone(), settings.clone());
+        Ok(Self { connection, driver, address, settings })
+    }
+
+    /// Where the server is.
+    pub(crate) fn address(&self) -> &Address {
+        &self.address
+    }
+
+    /// How the server was found, and what of it is asked.
+    pub(crate) fn settings(&self) -> &RedisSettings {
+        &self.settings
     }
 
     /// What comes before every name.

@@ -1,12 +1,21 @@
 //! The primary that sentinels name.
 //!
 //! A server is believed to be the primary when it says so itself (`ROLE`) and a majority
-//! of all sentinels names it and sees nothing wrong with it. For a failover, a majority
-//! has to have found the old primary down; so one of any other majority knows.
+//! of all sentinels names it and sees nothing wrong with it.
+//!
+//! A sentinel that names the new primary never names the old one again. So once a majority has
+//! named the new one, at an instant T, none that was asked after it names the old one: the
+//! last that anybody learned in favour of the old one, he asked for before T, and he believes it
+//! until T + [`GOOD_FOR`]. Who counts heartbeats there, and who reads them, asks the sentinels each
+//! [`INTERVAL`], and leaves then. Until all that is over, nobody who writes to the new primary
+//! acknowledges anything ([`SETTLING`]). This holds whatever the failover was like: when
+//! sentinels find a primary down that its clients reach, and when one is replaced by hand while it
+//! lives (`SENTINEL FAILOVER`), which is not told to be anything but a primary for eight seconds.
 
 use std::{
     collections::HashMap,
     fmt,
+    sync::PoisonError,
     time::{Duration, Instant},
 };
 
@@ -19,13 +28,15 @@ use tokio::{
 
 use super::{
     failure::describe,
-    link::Link,
+    link::{GOOD_FOR, Link},
     settings::{Address, Endpoint, SentinelSettings},
     transport,
 };
 
 /// How often the sentinels are asked while all is well.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// From when a majority names another primary until nobody believes the one before it.
+const SETTLING: Duration = GOOD_FOR.saturating_add(INTERVAL);
 /// What in the flags of a primary speaks against it.
 const DOUBTS: [&str; 4] = ["s_down", "o_down", "failover_in_progress", "force_failover"];
 
@@ -34,6 +45,8 @@ pub(super) struct Sentinels {
     settings: SentinelSettings,
     connections: Vec<Mutex<Option<Open>>>,
     asked: Notify,
+    /// The primary that a majority named last, and when we first heard of it.
+    last: std::sync::Mutex<Option<(Endpoint, Instant)>>,
 }
 
 /// A connection to a sentinel, with the task that drives it.
@@ -51,7 +64,7 @@ struct Report {
 impl Sentinels {
     pub(super) fn new(settings: SentinelSettings) -> Self {
         let connections = settings.sentinels.iter().map(|_| Mutex::new(None)).collect();
-        Self { settings, connections, asked: Notify::new() }
+        Self { settings, connections, asked: Notify::new(), last: Default::default() }
     }
 
     /// Has them asked at once.
@@ -61,18 +74,34 @@ impl Sentinels {
 
     /// Where the primary is.
     pub(super) async fn find(&self, deadline: Duration) -> Result<Address, String> {
-        let primary = self.named(deadline).await?;
-        self.settings.security.address(&primary).map_err(|error| error.to_string())
+        self.find_since(deadline).await.map(|(primary, _)| primary)
+    }
+
+    /// Where it is, and since when we know that a majority names it.
+    async fn find_since(&self, deadline: Duration) -> Result<(Address, Instant), String> {
+        let named = self.named(deadline).await?;
+        let since = self.since(&named);
+        let primary = self.settings.security.address(&named).map_err(|error| error.to_string())?;
+        Ok((primary, since))
+    }
+
+    fn since(&self, primary: &Endpoint) -> Instant {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*last {
+            Some((known, since)) if known == primary => *since,
+            _ => last.insert((primary.clone(), Instant::now())).1,
+        }
     }
 
     /// Whether the server at the end of a new link is the primary.
     pub(super) async fn admit(&self, link: &Link, deadline: Duration) -> Result<(), String> {
         let at = Instant::now();
         is_primary(link, deadline).await?;
-        let primary = self.find(deadline).await?;
+        let (primary, since) = self.find_since(deadline).await?;
         if !is_at(link, &primary) {
             return Err(format!("the sentinels name {primary}"));
         }
+        link.settle(since + SETTLING);
         link.vouch(at);
         Ok(())
     }
@@ -85,16 +114,18 @@ impl Sentinels {
                 () = self.asked.notified() => {}
             }
             let at = Instant::now();
+            // First, since a server that is slow to answer must not keep us.
+            let named = self.find(deadline).await;
+            if let Some(primary) = named.as_ref().ok().filter(|primary| !is_at(link, primary)) {
+                tracing::warn!(store.address = %link.address(), %primary, "the sentinels name another primary");
+                return;
+            }
             if let Err(reason) = is_primary(link, deadline).await {
                 tracing::warn!(store.address = %link.address(), reason, "leaving the server");
                 return;
             }
-            match self.find(deadline).await {
-                Ok(primary) if is_at(link, &primary) => link.vouch(at),
-                Ok(primary) => {
-                    tracing::warn!(store.address = %link.address(), %primary, "the sentinels name another primary");
-                    return;
-                }
+            match named {
+                Ok(_) => link.vouch(at),
                 Err(reason) => tracing::debug!(reason, "the sentinels do not confirm the primary"),
             }
         }

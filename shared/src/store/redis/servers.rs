@@ -124,6 +124,10 @@ impl Servers {
     /// Waits until all that was written under `name` before is confirmed.
     pub(super) async fn confirm(&self, name: &str) -> Result<(), StoreError> {
         if self.settings.guarantee.is_none() {
+            if let Kind::One(kept) = &self.topology {
+                let link = kept.link(self.deadline()).await.map_err(Failure::into_store_error)?;
+                link.until_settled().await;
+            }
             return Ok(());
         }
         let answer = self.send(name, &Cmd::get(name), self.deadline()).await;
@@ -171,7 +175,11 @@ impl Servers {
 
     async fn confirm_answer(&self, name: &str, answer: &Answer) -> Result<(), StoreError> {
         match &self.topology {
-            Kind::One(_) => answer.link.confirm(&self.names.mark(None), false).await,
+            Kind::One(_) => {
+                answer.link.confirm(&self.names.mark(None), false).await?;
+                answer.link.until_settled().await;
+                Ok(())
+            }
             Kind::Cluster(cluster) => cluster.confirm(name, answer).await,
         }
     }

@@ -79,7 +79,7 @@ pub struct Guarantee {
 
 impl Guarantee {
     /// Whether there is anything to wait for.
-    pub(super) const fn is_none(self) -> bool {
+    pub(crate) const fn is_none(self) -> bool {
         self.replicas == 0 && !self.disks
     }
 }
@@ -104,12 +104,13 @@ pub struct Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.host.contains(':') {
-            write!(f, "[{}]:{}", self.host, self.port)
-        } else {
-            write!(f, "{}:{}", self.host, self.port)
-        }
+        show(f, &self.host, self.port)
     }
+}
+
+/// An IPv6 address in brackets, so that the port is told apart.
+fn show(f: &mut fmt::Formatter<'_>, host: &str, port: u16) -> fmt::Result {
+    if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
 }
 
 impl fmt::Debug for Login {
@@ -171,7 +172,7 @@ pub enum Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp { host, port } | Self::Tls { host, port, .. } => write!(f, "{host}:{port}"),
+            Self::Tcp { host, port } | Self::Tls { host, port, .. } => show(f, host, *port),
             Self::Unix(path) => path.display().fmt(f),
         }
     }
@@ -185,5 +186,23 @@ impl fmt::Debug for Address {
             Self::Unix(_) => "Unix",
         };
         write!(f, "{kind}({self})")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_address_is_shown_in_brackets() {
+        for (host, shown) in
+            [("::1", "[::1]:6379"), ("db", "db:6379"), ("10.0.0.1", "10.0.0.1:6379")]
+        {
+            let endpoint = Endpoint { host: host.to_owned(), port: 6379 };
+            assert_eq!(endpoint.to_string(), shown);
+            let address = Security::Plain.address(&endpoint).unwrap();
+            assert_eq!(address.to_string(), shown);
+            assert_eq!(format!("{address:?}"), format!("Tcp({shown})"));
+        }
     }
 }

@@ -67,13 +67,15 @@ impl Stage {
             Store::Redis => Self::over_redis(issuer, bound, vec![many, soon], path).await,
             Store::Sentinel => {
                 let group = SentinelGroup::start().await;
-                let (url, servers) = (group.url(), Servers::Sentinels(group));
-                Self::over_group(issuer, url, servers, bound, vec![many, soon, confirmed], path)
+                let urls = ["issuer", "verifier"].map(|user| group.url_as(user));
+                let servers = Servers::Sentinels(group);
+                Self::over_group(issuer, urls, servers, bound, vec![many, soon, confirmed], path)
             }
             Store::Cluster => {
                 let cluster = Cluster::start().await;
-                let (url, servers) = (cluster.url(), Servers::Cluster(cluster));
-                Self::over_group(issuer, url, servers, bound, vec![many, soon, confirmed], path)
+                let urls = ["issuer", "verifier"].map(|user| cluster.url_as(user));
+                let servers = Servers::Cluster(cluster);
+                Self::over_group(issuer, urls, servers, bound, vec![many, soon, confirmed], path)
             }
         };
         stage.dir = Some(dir);
@@ -123,7 +125,7 @@ impl Stage {
     /// is acknowledged is on a replica, so that no failover may lose it.
     fn over_group(
         issuer: Place,
-        url: String,
+        [of_issuer, of_verifier]: [String; 2],
         servers: Servers,
         bound: String,
         more: Vec<String>,
@@ -131,11 +133,11 @@ impl Stage {
     ) -> Self {
         let verifiers: Vec<_> = (0..VERIFIERS).map(|_| Place::free()).collect();
         let flags = [vec![bound.clone()], more].concat();
-        let (at, folder) = (url.clone(), dir.clone());
-        let start = move || service::issuer(&at, issuer, &flags, &folder);
+        let folder = dir.clone();
+        let start = move || service::issuer(&of_issuer, issuer, &flags, &folder);
         let mut services = vec![Service::new("the issuer", start)];
         for (number, place) in verifiers.iter().copied().enumerate() {
-            let (url, flags) = (url.clone(), vec![bound.clone()]);
+            let (url, flags) = (of_verifier.clone(), vec![bound.clone()]);
             let (file, folder) = (format!("verifier-{number}"), dir.clone());
             let start = move || service::verifier(&file, &url, place, &flags, &folder);
             services.push(Service::new(&format!("verifier {number}"), start));

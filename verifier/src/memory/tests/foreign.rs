@@ -17,7 +17,7 @@ const PLAIN: &str = "old-system-0123456789abcdef";
 fn import(world: &World, plain: &str, id: i64) {
     let hash = *TokenHash::of(plain).as_bytes();
     world.store.put_token(id, |token| token.hash = hash.to_vec());
-    world.store.put(Key::Foreign(hash), Foreign { token: id }.encode_to_vec());
+    world.store.put(Key::Foreign(hash), Foreign { token: id, forget_at: 0 }.encode_to_vec());
     world.store.put(Key::Imports, Imports { since: 1 }.encode_to_vec());
 }
 

@@ -32,6 +32,7 @@ use tokio::{runtime::Handle, sync::watch, task::AbortHandle, time::timeout_at};
 use self::{
     map::Map,
     slots::{slot_of, tag_of},
+    view::NodeLine,
 };
 use super::{
     failure::{Failure, unavailable},
@@ -57,9 +58,13 @@ pub(super) async fn primaries(
 ) -> Result<Vec<Address>, String> {
     let view = attend::ask_seeds(settings, security, seeds).await?;
     let owners = view.nodes.iter().filter(|node| node.is_primary && node.owns_slots());
-    let places = owners.filter_map(|node| node.address.as_ref());
-    let addresses: Result<_, _> = places.map(|place| security.address(place)).collect();
-    addresses.map_err(|error| error.to_string())
+    let mut addresses = Vec::new();
+    for endpoints in owners.map(NodeLine::endpoints) {
+        let place = survey::preferred(&endpoints, security);
+        let address = place.map(|place| security.address(place)).transpose();
+        addresses.extend(address.map_err(|error| error.to_string())?);
+    }
+    Ok(addresses)
 }
 
 /// What the tasks share.

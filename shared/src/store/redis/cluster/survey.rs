@@ -22,6 +22,7 @@ use crate::store::redis::{
     settings::{Address, Endpoint},
     tls::Security,
 };
+use crate::told::Told;
 
 /// Between two questions to the seeds while no node reports.
 const PAUSE: Duration = Duration::from_millis(250);
@@ -36,6 +37,7 @@ pub(super) struct Survey {
     pub(super) nodes: HashMap<String, Seen>,
     pub(super) trouble: Arc<str>,
     pub(super) proven: Option<Instant>,
+    told: Told,
 }
 
 /// A node that another lists as a primary.
@@ -53,7 +55,8 @@ pub(super) struct Seen {
 pub(super) async fn survey(shared: Arc<Shared>) {
     let (events, mut happening) = channel(EVENTS);
     let (nodes, trouble) = (HashMap::new(), Arc::from(CONNECTING));
-    let mut survey = Survey { shared, events, nodes, trouble, proven: None };
+    let told = Told::default();
+    let mut survey = Survey { shared, events, nodes, trouble, proven: None, told };
     loop {
         if survey.reports().next().is_none() {
             survey.look_for_nodes(&mut happening).await;
@@ -92,7 +95,12 @@ impl Survey {
                     let met: Vec<_> = lines.filter_map(|line| self.met(line)).collect();
                     self.meet(met);
                 }
-                Err(reason) => self.trouble = reason.into(),
+                Err(reason) => {
+                    if self.told.is_new(&reason) {
+                        tracing::warn!(reason, "no node of the store tells of the cluster; trying on");
+                    }
+                    self.trouble = reason.into();
+                }
             },
         }
     }
@@ -103,6 +111,7 @@ impl Survey {
             Event::Linked(link) => {
                 tracing::info!(store.address = %link.address(), "connected to a node of the store");
                 seen.link = Some((link, Instant::now()));
+                self.told.forget();
             }
             Event::Reported(report) => {
                 if report.proves {
@@ -116,6 +125,8 @@ impl Survey {
                 if seen.link.take().is_some() {
                     tracing::warn!(reason = %self.trouble, "lost a node of the store");
                     self.shared.forget();
+                } else if self.told.is_new(&self.trouble) {
+                    tracing::warn!(reason = %self.trouble, "can't connect to a node of the store; trying on");
                 }
             }
         }
@@ -157,18 +168,12 @@ impl Survey {
     }
 
     fn met(&self, line: &NodeLine) -> Option<Met> {
-        let named = line.hostname.clone().zip(line.address.as_ref());
-        let named = named.map(|(host, address)| Endpoint { host, port: address.port });
         let known = self.nodes.get(&line.id).map(|seen| seen.endpoints.as_slice());
-        let endpoints: Vec<_> = line.address.iter().chain(&named).cloned().collect();
+        let endpoints = line.endpoints();
         // A node that nobody met does not know its own address.
         let endpoints = if endpoints.is_empty() { known?.to_vec() } else { endpoints };
-        let preferred = match self.shared.security {
-            Security::Plain => endpoints.first(),
-            // What is in the certificate, sooner.
-            Security::Tls(_) => endpoints.last(),
-        };
-        let address = self.shared.security.address(preferred?).ok()?;
+        let preferred = preferred(&endpoints, &self.shared.security)?;
+        let address = self.shared.security.address(preferred).ok()?;
         Some(Met { id: line.id.clone(), address, endpoints })
     }
 
@@ -213,6 +218,18 @@ impl Shared {
         if let Some(follower) = self.follower.get() {
             follower.changes.all_changed();
         }
+    }
+}
+
+/// By which of a node's endpoints to reach it.
+pub(super) fn preferred<'a>(
+    endpoints: &'a [Endpoint],
+    security: &Security,
+) -> Option<&'a Endpoint> {
+    match security {
+        Security::Plain => endpoints.first(),
+        // What is in the certificate, sooner.
+        Security::Tls(_) => endpoints.last(),
     }
 }
 

@@ -85,6 +85,13 @@ impl NodeLine {
         })
     }
 
+    /// Where it can be reached: its address, and the host name that it announces.
+    pub(super) fn endpoints(&self) -> Vec<Endpoint> {
+        let named = self.hostname.clone().zip(self.address.as_ref());
+        let named = named.map(|(host, address)| Endpoint { host, port: address.port });
+        self.address.iter().cloned().chain(named).collect()
+    }
+
     /// Whether it takes part in elections.
     pub(super) fn owns_slots(&self) -> bool {
         !self.slots.is_empty()
