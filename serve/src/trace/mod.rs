@@ -17,7 +17,7 @@
 //! | `queue`, `export` | spans that wait, and the thread that sends them |
 //!
 //! Names and attributes are those of OpenTelemetry's semantic conventions, version 1.27. To
-//! add a span: begin it by [`Tracing::begin`], and test in `tests/tests/traces.rs` what is in it.
+//! add a span: begin it by `Tracing::begin`, and test in `tests/tests/traces.rs` what is in it.
 
 mod behalf;
 mod export;

@@ -55,8 +55,8 @@ impl SentinelGroup {
             let seen = access.place(seen_at(address).await);
             let (host, port) = seen.rsplit_once(':').unwrap();
             let mut more = format!("replica-announce-ip {host}\nreplica-announce-port {port}\n");
-            if members.first().is_some() {
-                let primary: &Member = &members[0];
+            if let Some(primary) = members.first() {
+                let primary: &Member = primary;
                 let place = access.place(primary.address());
                 more += &format!("replicaof {}\n", place.replace(':', " "));
             }
