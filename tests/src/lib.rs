@@ -11,7 +11,6 @@ pub mod ask;
 pub mod cli;
 pub mod client;
 pub mod crash;
-pub mod gate;
 pub mod gateway;
 pub mod group;
 pub mod guarded;

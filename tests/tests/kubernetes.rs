@@ -66,7 +66,9 @@ impl Running {
             let (name, value) = (variable["name"].as_str().unwrap(), &variable["value"]);
             let value = value.as_str().unwrap();
             let value = match name {
-                "TESSERA_STORE" => value.replace("redis.tessera.svc:6379", &redis.address().to_string()),
+                "TESSERA_STORE" => {
+                    value.replace("redis.tessera.svc:6379", &redis.address().to_string())
+                }
                 _ if name.ends_with("_LISTEN") => {
                     let here = port::free();
                     if name == "TESSERA_HEALTH_LISTEN" {

@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 use tessera_proto::v1::{ExchangeTokenRequest, RotateSigningKeyRequest};
 use tessera_tests::{
     client::{self, Credentials},
-    gate::Gate,
+    gateway::Gateway,
     system::{Backend, System, named},
     watch::{eventually, within},
 };
@@ -16,28 +16,28 @@ use tokio::{sync::watch, task::JoinHandle};
 const ROTATION: Duration = Duration::from_secs(120);
 /// What the README tells to set with that delay.
 const ENVOY_CACHE: Duration = Duration::from_secs(30);
-/// Requests of the new key that each gate must have let in.
+/// Requests of the new key that each gateway must have let in.
 const ENOUGH: usize = 50;
 
 /// The newest token, and the one from before the rotation.
 type Tokens = (String, String);
 
-/// How many requests a gate let in with a token of the former key, and of another.
+/// How many requests a gateway let in with a token of the former key, and of another.
 type Count = (usize, usize);
 
-/// A service behind a gate, which is asked without pause.
+/// A service behind a gateway, which is asked without pause.
 struct Load {
-    gate: Arc<Gate>,
+    gateway: Arc<Gateway>,
     counted: watch::Receiver<Count>,
     task: JoinHandle<()>,
 }
 
 impl Load {
     /// # Panics
-    /// The task does, when the gate does not let a token in.
-    fn start(gate: Arc<Gate>, tokens: watch::Receiver<Tokens>) -> Self {
+    /// The task does, when the gateway does not let a token in.
+    fn start(gateway: Arc<Gateway>, tokens: watch::Receiver<Tokens>) -> Self {
         let (count, counted) = watch::channel((0, 0));
-        let asked = gate.clone();
+        let asked = gateway.clone();
         let task = tokio::spawn(async move {
             // Ends when there are no new tokens.
             while tokens.has_changed().is_ok() {
@@ -50,7 +50,7 @@ impl Load {
                 count.send_modify(|(old, new)| if is_former { *old += 2 } else { *new += 1 });
             }
         });
-        Self { gate, counted, task }
+        Self { gateway, counted, task }
     }
 }
 
@@ -70,21 +70,23 @@ async fn gates_follow_a_rotation(from: &str, to: &str) {
     let admin = system.admin().await;
     let permanent = system.permanent(&admin, named("a service")).await.token;
     let issuer = system.issuer_place().http;
-    let gates = [Gate::envoy(issuer, ENVOY_CACHE).await, Gate::apache(issuer).await].map(Arc::new);
+    let gateways =
+        [Gateway::envoy_by_keys(issuer, ENVOY_CACHE).await, Gateway::apache(issuer).await]
+            .map(Arc::new);
 
     let former = exchange(&system, &permanent).await;
-    for gate in &gates {
-        assert_eq!(gate.status_of(&former).await, 200, "{}:\n{}", gate.name, gate.log());
-        // A gate that lets everything in would pass the rest.
+    for gateway in &gateways {
+        assert_eq!(gateway.status_of(&former).await, 200, "{}:\n{}", gateway.name, gateway.log());
+        // A gateway that lets everything in would pass the rest.
         let forged = format!("{}.{}", former.rsplit_once('.').unwrap().0, "A".repeat(86));
-        assert_eq!(gate.status_of(&forged).await, 401, "{}:\n{}", gate.name, gate.log());
+        assert_eq!(gateway.status_of(&forged).await, 401, "{}:\n{}", gateway.name, gateway.log());
     }
     let (newest, tokens) = watch::channel((former.clone(), former.clone()));
-    let loads = gates.map(|gate| Load::start(gate, tokens.clone()));
+    let loads = gateways.map(|gateway| Load::start(gateway, tokens.clone()));
     drop(tokens);
     let request = RotateSigningKeyRequest { algorithm: to.to_owned() };
     system.administration(&admin).rotate_signing_key(request).await.unwrap();
-    within(ROTATION, "enough requests of the new key let in by each gate", || async {
+    within(ROTATION, "enough requests of the new key let in by each gateway", || async {
         let token = exchange(&system, &permanent).await;
         newest.send_replace((token, former.clone()));
         let is_enough = |load: &Load| load.counted.borrow().1 >= ENOUGH || load.task.is_finished();
@@ -95,8 +97,8 @@ async fn gates_follow_a_rotation(from: &str, to: &str) {
     for load in loads {
         let (old, new) = *load.counted.borrow();
         load.task.await.expect("no good token is refused");
-        println!("{}: let in {old} with the former key, {new} with the new one", load.gate.name);
-        assert!(old > 0 && new >= ENOUGH, "{}: {old} and {new}", load.gate.name);
+        println!("{}: let in {old} with the former key, {new} with the new one", load.gateway.name);
+        assert!(old > 0 && new >= ENOUGH, "{}: {old} and {new}", load.gateway.name);
     }
 }
 
@@ -114,11 +116,11 @@ async fn envoy_and_apache_follow_a_change_of_algorithm() {
 #[tokio::test]
 async fn apache_looks_again_at_an_unknown_key() {
     let system = Backend::Embedded.start_with(&["--key-publication-delay", "3s"]).await;
-    let gate = Gate::apache(system.issuer_place().http).await;
+    let gateway = Gateway::apache(system.issuer_place().http).await;
     let admin = system.admin().await;
     let permanent = system.permanent(&admin, named("a service")).await.token;
     let former = exchange(&system, &permanent).await;
-    assert_eq!(gate.status_of(&former).await, 200, "{}", gate.log());
+    assert_eq!(gateway.status_of(&former).await, 200, "{}", gateway.log());
     let request = RotateSigningKeyRequest::default();
     system.administration(&admin).rotate_signing_key(request).await.unwrap();
     let token = eventually("a token of the new key", || async {
@@ -126,5 +128,5 @@ async fn apache_looks_again_at_an_unknown_key() {
         (key_of(&token) != key_of(&former)).then_some(token)
     })
     .await;
-    assert_eq!(gate.status_of(&token).await, 200, "{}", gate.log());
+    assert_eq!(gateway.status_of(&token).await, 200, "{}", gateway.log());
 }
