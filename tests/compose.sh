@@ -253,8 +253,8 @@ verifiers_come_and_go_and_lose_no_call() {
   scale 1
   within 60 "Prometheus to see one verifier" verifiers_up 1
   touch "$work/asked-enough"
-  wait "$asking" || fail "the app behind Envoy: $(cat "$work/app.log")"
   kill -INT "$bench"
+  wait "$asking" || fail "the app behind Envoy: $(cat "$work/app.log")"
   wait "$bench" || status=$?
   [ "$status" = 0 ] || fail "calls through Envoy were lost: $(cat "$work/bench.json" "$work/bench.log")"
   passed "one to three verifiers and back: $(sed -n 's/.*"requests": *\([0-9]*\).*/\1/p' "$work/bench.json" |

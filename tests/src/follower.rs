@@ -8,7 +8,7 @@ use serde_json::Value;
 use tokio::sync::Mutex;
 
 use crate::{
-    gate::Gate,
+    gateway::Gateway,
     reader::Reader,
     tools::{node, venv},
 };
@@ -26,7 +26,7 @@ pub struct Follower {
 
 enum Program {
     Library(Box<Mutex<Reader>>),
-    Gate(Gate),
+    Gateway(Gateway),
 }
 
 impl Follower {
@@ -40,7 +40,7 @@ impl Follower {
         let mut all = vec![
             Self::new("PyJWT", library(python)),
             Self::new("jose", library(jose)),
-            Self::new("Envoy", Program::Gate(Gate::envoy(issuer, ENVOY_CACHE).await)),
+            Self::new("Envoy", Program::Gateway(Gateway::envoy_by_keys(issuer, ENVOY_CACHE).await)),
         ];
         if algorithm != "EdDSA" {
             all.push(Self::apache(issuer).await);
@@ -51,7 +51,7 @@ impl Follower {
     /// Apache, which reads no EdDSA.
     pub async fn apache(issuer: SocketAddr) -> Self {
         let algorithms = &["ES256", "RS256"];
-        Self { algorithms, ..Self::new("Apache", Program::Gate(Gate::apache(issuer).await)) }
+        Self { algorithms, ..Self::new("Apache", Program::Gateway(Gateway::apache(issuer).await)) }
     }
 
     fn new(name: &'static str, program: Program) -> Self {
@@ -75,9 +75,9 @@ impl Follower {
                 "good" => Ok(()),
                 other => Err(format!("{}: {other}", self.name)),
             },
-            Program::Gate(gate) => match gate.status_of(token).await {
+            Program::Gateway(gateway) => match gateway.status_of(token).await {
                 200 => Ok(()),
-                status => Err(format!("{}: {status}\n{}", self.name, gate.log())),
+                status => Err(format!("{}: {status}\n{}", self.name, gateway.log())),
             },
         }
     }

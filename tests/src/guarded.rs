@@ -1,6 +1,7 @@
 //! What callers send to a guarded service, and what must come of it, whatever proxy
 //! stands before it: one table, over tokens of every state.
 
+mod judge;
 mod outcome;
 
 use prost_types::Timestamp;

@@ -14,7 +14,6 @@ pub mod collector;
 pub mod contract;
 pub mod crash;
 pub mod follower;
-pub mod gate;
 pub mod gateway;
 pub mod group;
 pub mod guarded;

@@ -3,15 +3,13 @@
 
 use tessera_tests::{
     gateway::Gateway,
-    guarded::{Case, Cast, INVALID_REQUEST, NO_TOKEN, OUTAGE, Outcome, granted},
+    guarded::Cast,
     service::Place,
     system::{Backend, System},
     tools::{succeed, venv},
     upstream::Upstream,
-    watch::eventually,
     wire::Wire,
 };
-use tonic::Code;
 
 /// What nginx is asked in: in plaintext it speaks HTTP/2 for gRPC alone.
 const NGINX: [Wire; 2] = [Wire::Http1, Wire::Grpc];
@@ -28,35 +26,6 @@ fn verifier(system: &System) -> Place {
     system.verifier_places()[0]
 }
 
-async fn judge(gateway: &Gateway, wires: &[Wire], cases: &[Case], cast: &Cast) {
-    for &wire in wires {
-        for case in cases {
-            // A gRPC method has no query, and a path of its own.
-            let is_http = case.path.contains('?') || matches!(case.outcome, Outcome::Public);
-            if is_http && wire == Wire::Grpc {
-                continue;
-            }
-            let answer = gateway.ask(wire, case.path, &case.headers).await;
-            case.outcome.assert(&answer, &format!("{}, {wire:?}", case.name));
-            for secret in cast.secrets() {
-                assert!(!answer.all().contains(secret), "{}, {wire:?}: told", case.name);
-            }
-        }
-    }
-}
-
-fn of_forward_auth(cast: &Cast) -> Vec<Case> {
-    let bearer = ("authorization", format!("Bearer {}", cast.good.token));
-    let query = "/?access_token=nonsense";
-    vec![
-        Case::new("a token in the query", query, vec![], INVALID_REQUEST),
-        Case::new("one in the query and one good", query, vec![bearer.clone()], INVALID_REQUEST),
-        Case::new("another query", "/?a=1", vec![bearer], granted(&cast.good)),
-        Case::new("past a public path", "/static/../x", vec![], NO_TOKEN),
-        Case::new("past a public path, encoded", "/static/%2e%2e/x", vec![], NO_TOKEN),
-    ]
-}
-
 /// Some versions of a proxy refuse them before the verifier can.
 async fn assert_two_tokens_are_refused(gateway: &Gateway, cast: &Cast) {
     let bearer = ("authorization", format!("Bearer {}", cast.good.token));
@@ -70,12 +39,12 @@ async fn callers_get_through_nginx_as_themselves_or_are_told_why_not() {
     let cast = Cast::of(&system).await;
     let gateway = nginx(&system, &upstream).await;
     let mut cases = cast.cases();
-    cases.extend(of_forward_auth(&cast));
+    cases.extend(cast.cases_of_paths());
     // nginx can't remove headers by a pattern: only the names that there are.
     for case in &mut cases {
         case.headers.retain(|(name, _)| *name != "x-tessera-future");
     }
-    judge(&gateway, &NGINX, &cases, &cast).await;
+    cast.judge(&gateway, &NGINX, &cases).await;
     assert_two_tokens_are_refused(&gateway, &cast).await;
 }
 
@@ -87,8 +56,8 @@ async fn callers_get_through_caddy_as_themselves_or_are_told_why_not() {
     let cast = Cast::of(&system).await;
     let gateway = caddy(&system, &upstream).await;
     let mut cases = cast.cases();
-    cases.extend(of_forward_auth(&cast));
-    judge(&gateway, &Wire::ALL, &cases, &cast).await;
+    cases.extend(cast.cases_of_paths());
+    cast.judge(&gateway, &Wire::ALL, &cases).await;
     assert_two_tokens_are_refused(&gateway, &cast).await;
     let log = std::fs::read_to_string(system.dir().join("up.log")).unwrap();
     assert!(log.contains("the store answers"), "there are logs");
@@ -124,44 +93,20 @@ async fn grpcio_is_told_the_right_status_by_every_proxy() {
 async fn an_outage_is_503_through_nginx_and_caddy() {
     let (mut system, upstream) = (Backend::Redis.start().await, Upstream::start().await);
     let cast = Cast::of(&system).await;
-    let headers = [("authorization", format!("Bearer {}", cast.good.token))];
     let (nginx, caddy) = (nginx(&system, &upstream).await, caddy(&system, &upstream).await);
-    let callers: Vec<_> = NGINX.map(|wire| (&nginx, wire)).into_iter().collect();
-    let callers = [callers, Wire::ALL.map(|wire| (&caddy, wire)).to_vec()].concat();
+    let callers = [(&nginx, &NGINX[..]), (&caddy, &Wire::ALL[..])];
 
     system.redis().kill9().await;
-    for (gateway, wire) in &callers {
-        eventually("an outage", || async {
-            let answer = gateway.ask(*wire, "/", &headers).await;
-            if answer.reached() {
-                granted(&cast.good).assert(&answer, "from memory");
-                return None;
-            }
-            OUTAGE.assert(&answer, &format!("no store, {wire:?}"));
-            Some(())
-        })
-        .await;
+    for (gateway, wires) in callers {
+        cast.watch_the_outage(gateway, wires).await;
     }
     system.redis().restart().await;
-    for (gateway, wire) in &callers {
-        eventually("a grant", || async {
-            let answer = gateway.ask(*wire, "/", &headers).await;
-            if !answer.reached() {
-                OUTAGE.assert(&answer, &format!("not yet, {wire:?}"));
-                return None;
-            }
-            Some(())
-        })
-        .await;
+    for (gateway, wires) in callers {
+        cast.watch_the_recovery(gateway, wires).await;
     }
     // No verifier at all: the proxy says it. Caddy has 502 for that.
     system.kill9().await;
-    for (gateway, wire) in &callers {
-        let answer = gateway.ask(*wire, "/", &headers).await;
-        assert!(!answer.reached());
-        match answer.grpc {
-            None => assert!(matches!(answer.status, 502 | 503), "{answer:?}"),
-            Some((code, _)) => assert_eq!(code, Code::Unavailable),
-        }
+    for (gateway, wires) in callers {
+        cast.assert_nobody_judges(gateway, wires, &[502, 503]).await;
     }
 }

@@ -1,54 +1,29 @@
-//! Proxies of others that let requests in by an access token, which they check by the
-//! JWKS themselves: Envoy with `jwt_authn`, Apache with mod_auth_openidc.
+//! Proxies that let requests in by an access token, which they check by the JWKS themselves:
+//! Envoy with `jwt_authn`, Apache with mod_auth_openidc.
 
 use std::{
     fs,
     net::SocketAddr,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
-    process::Command,
     time::Duration,
 };
 
 use serde_json::json;
 use tempfile::TempDir;
-use tokio::{
-    io::{AsyncBufReadExt, AsyncWriteExt, BufReader},
-    net::TcpStream,
-};
 
-use crate::{
-    port,
-    process::{Process, clean},
-    tools::repository,
-    watch::{PATIENCE, eventually},
-};
+use super::{Gateway, Text};
+use crate::{port, process::clean, wire::Wire};
 
 /// Where Debian's package puts them.
 const APACHE_MODULES: &str = "/usr/lib/apache2/modules";
 
-/// A running proxy. It is killed when dropped.
-pub struct Gate {
-    /// What it is called in messages.
-    pub name: &'static str,
-    address: SocketAddr,
-    process: Process,
-    _dir: TempDir,
-}
-
-impl Gate {
+impl Gateway {
     /// Envoy, for tokens of the issuer at `issuer`, whose keys it keeps for `cache`.
-    pub async fn envoy(issuer: SocketAddr, cache: Duration) -> Self {
-        let (address, dir) = (port::free(), TempDir::new().unwrap());
-        let file = dir.path().join("envoy.json");
-        fs::write(&file, envoy_configuration(address, issuer, cache).to_string()).unwrap();
-        let program = repository().join(".tools/envoy/bin/envoy");
-        assert!(program.exists(), "{} is missing: run ./test", program.display());
-        let mut command = clean(&program);
-        // Several on one machine need a number each: that of the port is nobody else's.
-        command.args(["--base-id", &address.port().to_string(), "--concurrency", "2"]);
-        command.args(["--log-level", "warn", "-c"]).arg(&file);
-        Self::start("envoy", address, command, dir).await
+    pub async fn envoy_by_keys(issuer: SocketAddr, cache: Duration) -> Self {
+        let address = port::free();
+        let text = Text(envoy_configuration(address, issuer, cache).to_string());
+        Self::run_envoy(address, &text).until_it_answers(async |_| true).await
     }
 
     /// Apache, for tokens of the issuer at `issuer`, with the cache that it has by itself.
@@ -57,56 +32,18 @@ impl Gate {
         // It gives root up, and reads the page as another user.
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
         fs::write(dir.path().join("page"), "welcome\n").unwrap();
-        let file = dir.path().join("apache.conf");
-        fs::write(&file, apache_configuration(address, issuer, dir.path())).unwrap();
+        let text = Text(apache_configuration(address, issuer, dir.path()));
         let mut command = clean(&apache());
         // One process, so that none is left when this one is killed.
-        command.arg("-X").arg("-f").arg(&file);
-        Self::start("apache", address, command, dir).await
-    }
-
-    async fn start(
-        name: &'static str,
-        address: SocketAddr,
-        command: Command,
-        dir: TempDir,
-    ) -> Self {
-        let process = Process::start(name, command, dir.path());
-        let mut gate = Self { name, address, process, _dir: dir };
-        eventually(&format!("an answer of {name}"), || {
-            if let Some(status) = gate.process.ended() {
-                panic!("{name} ended, {status}:\n{}", gate.process.log());
-            }
-            async move { TcpStream::connect(address).await.ok().map(drop) }
-        })
-        .await;
-        gate
+        command.arg("-X").arg("-f").arg(text.write(dir.path(), "apache.conf"));
+        let gateway = Self::run("apache", [address; 2], command, dir);
+        gateway.until_it_answers(async |_| true).await
     }
 
     /// The status that a request with this access token gets: 200 where it is let in.
-    ///
-    /// # Panics
-    /// When no answer comes in [`PATIENCE`].
     pub async fn status_of(&self, token: &str) -> u16 {
-        let answer = tokio::time::timeout(PATIENCE, self.ask(token)).await;
-        answer.unwrap_or_else(|_| panic!("no answer of {}:\n{}", self.name, self.log()))
-    }
-
-    async fn ask(&self, token: &str) -> u16 {
-        let mut stream = TcpStream::connect(self.address).await.unwrap();
-        let request = format!(
-            "GET /page HTTP/1.1\r\nHost: {}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n",
-            self.address
-        );
-        stream.write_all(request.as_bytes()).await.unwrap();
-        // Envoy keeps the connection open for a second, and so the end is not waited for.
-        let status = BufReader::new(stream).lines().next_line().await.unwrap().expect("an answer");
-        status.split(' ').nth(1).and_then(|status| status.parse().ok()).expect("an HTTP status")
-    }
-
-    /// What it has written to its log.
-    pub fn log(&self) -> String {
-        self.process.log()
+        let headers = [("authorization", format!("Bearer {token}"))];
+        self.ask(Wire::Http1, "/page", &headers).await.status
     }
 }
 
@@ -164,7 +101,7 @@ fn envoy_configuration(
     });
     let filters = "envoy.extensions.filters.http";
     let manager = json!({
-        "stat_prefix": "gate",
+        "stat_prefix": "by_keys",
         "http_filters": [
             typed("jwt", &format!("{filters}.jwt_authn.v3.JwtAuthentication"), jwt),
             typed("router", &format!("{filters}.router.v3.Router"), json!({})),
