@@ -125,9 +125,10 @@ async fn what_leads_to_an_imported_token_goes_after_it_and_no_sooner() {
         let mut importer = Importer::new(store, &rng).await.unwrap();
         importer.import(&foreign(byte), issuer.clock.now()).await.unwrap()
     };
-    assert_eq!([import(1).await, import(2).await], [Imported::New, Imported::New]);
+    assert_eq!(import(1).await, Imported::New);
     let tokens = listed(&issuer, Index::TokensOf(AccountId::FIRST)).await;
     let ended = tokens[0].try_into().unwrap();
+    assert_eq!(import(2).await, Imported::New);
     issuer.core.revoke_token(&issuer.admin().await, ended).await.unwrap();
     let there = async || {
         let keys = [Key::Token(ended), Key::Foreign([1; 32]), Key::Foreign([2; 32])];

@@ -49,14 +49,13 @@ impl SentinelGroup {
 
     async fn begin(access: Access, mut seen_at: impl AsyncFnMut(SocketAddr) -> SocketAddr) -> Self {
         let access = Arc::new(access);
-        let (mut members, mut all_seen) = (Vec::new(), Vec::<String>::new());
+        let (mut members, mut all_seen) = (Vec::<Member>::new(), Vec::<String>::new());
         for _ in 0..SERVERS {
             let address = port::free();
             let seen = access.place(seen_at(address).await);
             let (host, port) = seen.rsplit_once(':').unwrap();
             let mut more = format!("replica-announce-ip {host}\nreplica-announce-port {port}\n");
             if let Some(primary) = members.first() {
-                let primary: &Member = primary;
                 let place = access.place(primary.address());
                 more += &format!("replicaof {}\n", place.replace(':', " "));
             }
