@@ -66,6 +66,7 @@ use tessera_serve::{
     request::Identified,
     room::{Room, Rooms, Shed},
     tls::{Tls, fresh_during},
+    trace::{StoreSpans, TracedCalls, Traces},
 };
 use tessera_shared::{
     clock::SystemClock,
@@ -150,12 +151,14 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), IssuerError> {
     tessera_shared::jwt::provider::install();
+    let operation = &config.operation;
+    let traces = Traces::of(operation.traces.as_ref(), "tessera-issuer")?;
     let store_times = Arc::new(StoreTimes::default());
-    let store = Arc::new(MeasuredStore::new(store, store_times.clone()));
+    let spans = StoreSpans::new(traces.clone(), &config.store);
+    let store = Arc::new(MeasuredStore::new(store, store_times.clone(), spans));
     let core = Arc::new(core(config, store).await?);
     let first = first_start(config)?;
     let durability = Durability::of(config, core.clock.clone())?;
-    let operation = &config.operation;
     let health = Health::starting(&SERVICES).await;
     let routes = Routes::new(IssuerServiceServer::new(IssuerApi(core.clone())))
         .add_service(AdminServiceServer::new(AdminApi(core.clone())))
@@ -167,7 +170,8 @@ pub async fn run(
     let room = Room::new(operation.max_concurrent_calls);
     let rooms = Rooms { connections: connections.clone(), calls: room.clone() };
     let service = Identified(Counted::new(Shed::new(Timed(routes), room), calls.clone()));
-    let metrics = metrics::all(core.clone(), calls, store_times, rooms, tls.clone());
+    let service = TracedCalls::new(service, calls.clone(), traces.clone());
+    let metrics = metrics::all(core.clone(), calls, store_times, rooms, tls.clone(), &traces);
     let gate = Gate::new(tls.clone(), connections, operation.max_connection_age);
     let app = http::app(core.clone(), &config.issuer_url.url)
         .merge(health.pages())
@@ -189,7 +193,7 @@ pub async fn run(
     });
     let gathering = tokio::spawn(usage::keep_gathering(core.clone(), config.usage_interval));
     let drained = Drained::pending();
-    let http = tessera_serve::http(app, listeners.http, tls.clone(), drained.wait());
+    let http = tessera_serve::http(app, listeners.http, tls.clone(), &traces, drained.wait());
     let probes = tessera_serve::health(listeners.health, &health, metrics, drained.wait());
     let refusal = OnceLock::new();
     let end = async {
@@ -214,7 +218,9 @@ pub async fn run(
     let serving = async { tokio::try_join!(grpc, http, probes).map(drop) };
     let serving = fresh_during(tls.as_deref(), serving);
     let interval = config.usage_interval;
-    report_during(Box::pin(serving), &core.usage, &*core.store, interval).await?;
+    let served = report_during(Box::pin(serving), &core.usage, &*core.store, interval).await;
+    traces.end().await;
+    served?;
     refusal.into_inner().map_or(Ok(()), Err)
 }
 

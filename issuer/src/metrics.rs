@@ -14,6 +14,7 @@ use tessera_serve::{
     },
     room::Rooms,
     tls::Tls,
+    trace::Traces,
 };
 use tessera_shared::keys::KeyState;
 
@@ -61,6 +62,7 @@ pub(crate) fn all(
     store: Arc<StoreTimes>,
     rooms: Rooms,
     tls: Option<Arc<Tls>>,
+    traces: &Traces,
 ) -> Arc<Metrics> {
     let mut metrics = Metrics::new("issuer");
     metrics.collect(calls);
@@ -69,6 +71,7 @@ pub(crate) fn all(
     if let Some(tls) = tls {
         metrics.collect(tls);
     }
+    metrics.collect_traces(traces);
     metrics.collect(Read { core });
     Arc::new(metrics)
 }

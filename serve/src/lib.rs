@@ -13,6 +13,7 @@ mod opening;
 pub mod request;
 pub mod room;
 pub mod tls;
+pub mod trace;
 pub mod well_known;
 
 use std::{
@@ -24,9 +25,16 @@ use prost_types::FileDescriptorSet;
 use tessera_shared::config::USAGE;
 use tokio::{net::TcpListener, sync::oneshot};
 use tonic::service::Routes;
+use tower::layer::layer_fn;
 
 pub use crate::{drained::Drained, grpc::grpc, health::Health};
-use crate::{https::TlsListener, metrics::Metrics, request::Identified, tls::Tls};
+use crate::{
+    https::TlsListener,
+    metrics::Metrics,
+    request::Identified,
+    tls::Tls,
+    trace::{TracedRoutes, Traces},
+};
 
 /// Requests in flight on one connection; more wait.
 pub const STREAMS_PER_CONNECTION: u32 = 1024;
@@ -62,6 +70,9 @@ pub enum ServeError {
         /// What is wrong with it.
         what: String,
     },
+    /// The URL of the trace collector can't be used; exit code 64.
+    #[error("--otlp-endpoint: {0}")]
+    Collector(String),
     /// A thread could not be started.
     #[error("can't start a thread: {0}")]
     Thread(io::Error),
@@ -77,7 +88,7 @@ impl ServeError {
     /// What the process exits with.
     pub const fn exit_code(&self) -> u8 {
         match self {
-            Self::TlsFile { .. } => USAGE,
+            Self::TlsFile { .. } | Self::Collector(_) => USAGE,
             Self::Bind { .. } | Self::Thread(_) | Self::Reflection(_) | Self::Http(_) => 1,
         }
     }
@@ -152,7 +163,7 @@ pub fn methods(services: &[&str]) -> Vec<String> {
     paths
 }
 
-/// Serves HTTP until `shutdown`; over TLS, if there is a certificate.
+/// Serves HTTP until `shutdown`; over TLS, if there is a certificate; traced, if there are `traces`.
 ///
 /// # Errors
 /// When the server fails.
@@ -160,13 +171,21 @@ pub async fn http(
     app: axum::Router,
     listener: TcpListener,
     tls: Option<Arc<Tls>>,
+    traces: &Traces,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let (stop, stopped) = oneshot::channel::<()>();
     let end = async {
         let _ = stopped.await;
     };
-    let app = app.layer(tower::layer::layer_fn(Identified));
+    let app = match traces.are_on() {
+        false => app.layer(layer_fn(Identified)),
+        true => {
+            let traces = traces.clone();
+            let traced = move |inner| TracedRoutes::new(Identified(inner), traces.clone());
+            app.layer(layer_fn(traced))
+        }
+    };
     let serving: Pin<Box<dyn Future<Output = io::Result<()>> + Send>> = match tls {
         None => Box::pin(axum::serve(listener, app).with_graceful_shutdown(end).into_future()),
         Some(tls) => {
@@ -196,7 +215,8 @@ pub async fn health(
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
     let Some(listener) = listener else { return Ok(()) };
-    http(health.all().merge(metrics::route(metrics)), listener, None, shutdown).await
+    let app = health.all().merge(metrics::route(metrics));
+    http(app, listener, None, &Traces::default(), shutdown).await
 }
 
 /// Resolves when the process is asked to stop: SIGTERM, or SIGINT from a terminal.

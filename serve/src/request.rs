@@ -18,7 +18,9 @@ use std::{
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
 use ring::rand::{SecureRandom, SystemRandom};
 use tower::Service;
-use tracing::{Instrument as _, Span};
+use tracing::{Instrument as _, Span, field};
+
+use crate::trace;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const LONGEST: usize = 64;
@@ -57,9 +59,18 @@ impl RequestId {
         Self(HeaderValue::try_from(id).unwrap_or_else(|_| HeaderValue::from_static("0")))
     }
 
-    /// What each line that the request logs bears, at whatever level.
+    /// The id itself.
+    pub fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+
+    /// What each line that the request logs bears, at whatever level: its id, and where it
+    /// is traced the trace's. The trace is told the id.
     pub fn span(&self) -> Span {
-        tracing::error_span!("request", request.id = self.0.to_str().unwrap_or_default())
+        let id = self.as_str();
+        trace::note_request(id);
+        let trace = trace::current().map(|request| field::display(request.trace_id()));
+        tracing::error_span!("request", request.id = id, trace.id = trace)
     }
 
     /// Tells it to the caller.

@@ -10,6 +10,7 @@
 pub mod ask;
 pub mod cli;
 pub mod client;
+pub mod collector;
 pub mod crash;
 pub mod gate;
 pub mod gateway;

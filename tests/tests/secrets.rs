@@ -1,6 +1,10 @@
-//! No secret is kept or logged: not in the store, not in a file, not in a log.
+//! No secret is kept, logged or traced: not in the store, not in a file, not in a log, not in
+//! a span.
 
-use prost_types::Duration;
+use std::collections::BTreeSet;
+
+use prost::Message as _;
+use prost_types::{Duration, FileDescriptorSet};
 use tessera_proto::v1::{
     ChangePasswordRequest, CreateUserRequest, ExchangeTokenRequest, LoginRequest, RefreshRequest,
     RevokePermanentTokenRequest, RotatePermanentTokenRequest, SetUserPasswordRequest,
@@ -8,33 +12,46 @@ use tessera_proto::v1::{
 };
 use tessera_tests::{
     ask::{ask, ask_cached},
-    client::Credentials,
+    client::{self, Credentials},
+    collector::Collector,
     on_every_backend,
     redis::Redis,
     service::ADMIN_PASSWORD,
     system::{Backend, System, named},
     tools::all_bytes_under,
+    wire::{self, Wire},
 };
+use tonic::Request;
+use tonic_prost::ProstCodec;
 
-on_every_backend!(no_secret_is_found_in_the_store_or_in_any_log);
+on_every_backend!(no_secret_is_found_in_the_store_or_in_any_log_or_span);
 
 const LOG: [&str; 2] =
     ["--log", "info,tessera_issuer=trace,tessera_verifier=trace,tessera_shared=trace"];
 
-async fn no_secret_is_found_in_the_store_or_in_any_log(backend: Backend) {
+async fn no_secret_is_found_in_the_store_or_in_any_log_or_span(backend: Backend) {
+    let collector = Collector::start();
+    let url = collector.url();
+    let flags = [LOG[0], LOG[1], "--otlp-endpoint", &url, "--otlp-sample-ratio", "1"];
     let store = match backend {
         Backend::Embedded => None,
         Backend::Redis => Some(Redis::start().await),
     };
-    let verifier_flags: &[&str] = if store.is_some() { &LOG } else { &[] };
-    let mut system = System::over(store, &LOG, verifier_flags).await;
+    let verifier_flags: &[&str] = if store.is_some() { &flags } else { &[] };
+    let mut system = System::over(store, &flags, verifier_flags).await;
     let mut secrets = vec![ADMIN_PASSWORD.to_owned()];
     if backend == Backend::Redis {
         let users = system.redis().users();
         secrets.extend(["issuer", "verifier"].map(|user| users.password(user)));
     }
     live(&system, &mut secrets).await;
+    let methods = methods();
+    everywhere(&system, &methods, &secrets).await;
     system.end().await;
+    let spans: BTreeSet<_> = collector.spans().into_iter().map(|seen| seen.span.name).collect();
+    let untraced: Vec<_> = methods.iter().filter(|name| !spans.contains(&name[1..])).collect();
+    assert!(untraced.is_empty(), "{untraced:?} in {spans:?}");
+    assert!(HTTP.iter().all(|(_, route)| spans.contains(&format!("GET {route}"))), "{spans:?}");
 
     // The folder holds the logs and, if the store is embedded, the store.
     let mut kept = all_bytes_under(system.dir());
@@ -46,9 +63,10 @@ async fn no_secret_is_found_in_the_store_or_in_any_log(backend: Backend) {
         kept.extend(written);
     }
     assert!(find(&kept, b"secretly named"), "the records are among what is searched");
+    kept.extend(collector.bytes());
     for secret in &secrets {
         for part in parts(secret) {
-            assert!(!find(&kept, part.as_bytes()), "kept or logged: {part} of {secret}");
+            assert!(!find(&kept, part.as_bytes()), "kept, logged or traced: {part} of {secret}");
         }
     }
 }
@@ -103,6 +121,46 @@ async fn live(system: &System, secrets: &mut Vec<String>) {
         let _ = issuer.who_am_i(WhoAmIRequest {}).await;
     }
     issuer.revoke_permanent_token(RevokePermanentTokenRequest { id }).await.unwrap();
+}
+
+/// The paths of all RPCs of the contract.
+fn methods() -> Vec<String> {
+    let files = FileDescriptorSet::decode(tessera_proto::DESCRIPTORS).unwrap().file;
+    let own = files.iter().filter(|file| file.package() == "tessera.v1");
+    let services = own.flat_map(|file| &file.service);
+    let paths = services.flat_map(|service| {
+        let path = |method: &str| format!("/tessera.v1.{}/{method}", service.name());
+        service.method.iter().map(move |method| path(method.name()))
+    });
+    paths.collect()
+}
+
+/// What is asked over HTTP: the listener, and the route.
+const HTTP: [(bool, &str); 3] = [(false, "/verify"), (false, "/introspect"), (true, "/revoke")];
+
+/// Every secret, as the credentials of every RPC and route, and in the address of the routes.
+async fn everywhere(system: &System, methods: &[String], secrets: &[String]) {
+    let (issuer, verifier) = (system.issuer_place(), system.verifier_places()[0]);
+    for secret in secrets {
+        let bearer = format!("Bearer {secret}");
+        for method in methods {
+            let at = if method.contains("Verifier") { verifier } else { issuer };
+            let mut grpc = tonic::client::Grpc::new(client::channel(at.grpc));
+            grpc.ready().await.unwrap();
+            let mut request = Request::new(());
+            request.metadata_mut().insert("authorization", bearer.parse().unwrap());
+            let codec = ProstCodec::<(), ()>::default();
+            let _ = grpc.unary(request, method.parse().unwrap(), codec).await;
+        }
+        for (is_issuers, route) in HTTP {
+            let at = if is_issuers { issuer } else { verifier };
+            let headers = [("authorization", bearer.clone())];
+            let query = secret.replace(' ', "+");
+            for path in [route.to_owned(), format!("{route}?access_token={query}"), format!("/{query}")] {
+                wire::ask(Wire::Http1, at.http, &path, &headers).await;
+            }
+        }
+    }
 }
 
 /// The whole secret, and what makes it one: a JWT's signature, the random part of an

@@ -47,6 +47,7 @@ use tessera_serve::{
     metrics::{Calls, MeasuredStore, StoreTimes},
     room::{Room, Rooms},
     tls::{Tls, fresh_during},
+    trace::{StoreSpans, Traces},
 };
 pub use tessera_serve::{Listeners, ServeError};
 use tessera_shared::{
@@ -94,8 +95,11 @@ async fn serve(
     listeners: Listeners,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    let operation = &config.operation;
+    let traces = Traces::of(operation.traces.as_ref(), "tessera-verifier")?;
     let store_times = Arc::new(StoreTimes::default());
-    let measured = MeasuredStore::new(store, store_times.clone());
+    let spans = StoreSpans::new(traces.clone(), &config.store);
+    let measured = MeasuredStore::new(store, store_times.clone(), spans);
     let store = Arc::new(WatchedStore::new(Arc::new(measured)));
     let memory = Memory::new(
         store.clone(),
@@ -104,7 +108,6 @@ async fn serve(
         config.staleness_bound,
         config.cache_bytes,
     );
-    let operation = &config.operation;
     let health = Health::starting(&SERVICES).await;
     let tls = config.tls.as_ref().map(Tls::of).transpose()?.map(Arc::new);
     let usage = Arc::new(UsageNotes::default());
@@ -116,7 +119,8 @@ async fn serve(
         verdicts: Verdicts::default(),
     };
     let guard = Guard(api.clone());
-    let routes = Routes::new(health.service()).add_service(authz::server(guard.clone()));
+    let routes =
+        Routes::new(health.service()).add_service(authz::server(guard.clone(), traces.clone()));
     let routes = tessera_serve::with_reflection(routes, &[ENVOY_DESCRIPTORS])?.prepare();
     let authorization = format!("/{}/Check", authz::Server::NAME);
     let calls =
@@ -129,13 +133,14 @@ async fn serve(
     let connections = Room::new(operation.max_connections);
     let room = Room::new(operation.max_concurrent_calls);
     let rooms = Rooms { connections: connections.clone(), calls: room.clone() };
-    let metrics = metrics::all(read, store_times, rooms, tls.clone());
+    let metrics = metrics::all(read, store_times, rooms, tls.clone(), &traces);
     let service = front::Service {
         api,
         routes,
         calls,
         room,
         callers: Callers::new(config.verify_callers.clone()),
+        traces: traces.clone(),
     };
     let gate = Gate::new(tls.clone(), connections, operation.max_connection_age);
     let face = Face {
@@ -148,7 +153,7 @@ async fn serve(
         http::app(face).merge(health.pages()).merge(tessera_serve::metrics::route(metrics.clone()));
 
     let drained = Drained::pending();
-    let http = tessera_serve::http(app, listeners.http, tls.clone(), drained.wait());
+    let http = tessera_serve::http(app, listeners.http, tls.clone(), &traces, drained.wait());
     let probes = tessera_serve::health(listeners.health, &health, metrics, drained.wait());
     let grpc = async {
         let end = health.clone().drain(shutdown, operation.drain_delay);
@@ -167,7 +172,9 @@ async fn serve(
         serving.await
     };
     let serving = fresh_during(tls.as_deref(), serving);
-    report_during(Box::pin(serving), &usage, &*store, config.usage_interval).await
+    let served = report_during(Box::pin(serving), &usage, &*store, config.usage_interval).await;
+    traces.end().await;
+    served
 }
 
 /// Resolves once the store has answered, and what is always needed is in memory.

@@ -19,6 +19,7 @@ use tessera_serve::{
     },
     room::Rooms,
     tls::Tls,
+    trace::Traces,
 };
 use tessera_shared::examine::Reason;
 
@@ -95,6 +96,7 @@ pub(crate) fn all(
     store: Arc<StoreTimes>,
     rooms: Rooms,
     tls: Option<Arc<Tls>>,
+    traces: &Traces,
 ) -> Arc<Metrics> {
     let mut metrics = Metrics::new("verifier");
     metrics.collect(read.calls.clone());
@@ -103,6 +105,7 @@ pub(crate) fn all(
     if let Some(tls) = tls {
         metrics.collect(tls);
     }
+    metrics.collect_traces(traces);
     metrics.collect(read);
     Arc::new(metrics)
 }

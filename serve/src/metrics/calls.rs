@@ -149,6 +149,12 @@ impl Calls {
         }
     }
 
+    /// The names of the service and the method of the RPC with this path.
+    pub fn names(&self, path: &str) -> (&str, &str) {
+        let method = self.methods.get(self.place(path));
+        method.map_or(("unknown", "unknown"), |method| (&method.service, &method.name))
+    }
+
     fn place(&self, path: &str) -> usize {
         self.places.get(path).copied().unwrap_or_default()
     }

@@ -38,6 +38,7 @@ pub use self::{
     store::{MeasuredStore, StoreTimes},
     times::Times,
 };
+use crate::trace::Traces;
 pub use prometheus_client::{
     collector::Collector,
     encoding::DescriptorEncoder,
@@ -72,6 +73,13 @@ impl Metrics {
     /// Adds what is worked out at each scrape.
     pub fn collect(&mut self, collector: impl Collector) {
         self.0.register_collector(Box::new(collector));
+    }
+
+    /// Adds what became of the spans, where there are any.
+    pub fn collect_traces(&mut self, traces: &Traces) {
+        if let Some(sent) = traces.sent() {
+            self.collect(sent);
+        }
     }
 
     /// Where to add single metrics.

@@ -1,4 +1,5 @@
-//! Round trips to the store: how many, how long, and how they fail.
+//! Round trips to the store: how many, how long, and how they fail; a span for each that a
+//! traced request makes.
 
 use std::{
     fmt,
@@ -23,6 +24,7 @@ use super::{
     exposition::{counter, histogram},
     times::Times,
 };
+use crate::trace::StoreSpans;
 
 /// What is asked of a store; what an index or a count is asked is one.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +50,12 @@ const OPERATIONS: [(Operation, &str); 8] = [
     (Operation::Confirm, "confirm"),
 ];
 
+impl Operation {
+    fn name(self) -> &'static str {
+        OPERATIONS.get(self as usize).map_or("", |(_, name)| name)
+    }
+}
+
 const ERRORS: [&str; 4] = ["unavailable", "contended", "damaged", "not_confirmed"];
 
 const fn place_of(error: &StoreError) -> usize {
@@ -57,6 +65,10 @@ const fn place_of(error: &StoreError) -> usize {
         StoreError::Damaged(_) => 2,
         StoreError::NotConfirmed(_) => 3,
     }
+}
+
+fn name_of(error: &StoreError) -> &'static str {
+    ERRORS.get(place_of(error)).copied().unwrap_or_default()
 }
 
 #[derive(Debug, Default)]
@@ -104,23 +116,37 @@ impl Collector for StoreTimes {
     }
 }
 
-/// A store whose round trips are measured.
+/// A store whose round trips are measured and traced.
 pub struct MeasuredStore<S: ?Sized> {
     store: Arc<S>,
     times: Arc<StoreTimes>,
+    spans: StoreSpans,
 }
 
 impl<S: ?Sized> MeasuredStore<S> {
-    /// Measures `store`.
-    pub fn new(store: Arc<S>, times: Arc<StoreTimes>) -> Self {
-        Self { store, times }
+    /// Measures `store`, and traces it.
+    pub fn new(store: Arc<S>, times: Arc<StoreTimes>, spans: StoreSpans) -> Self {
+        Self { store, times, spans }
+    }
+
+    async fn measure<T>(
+        &self,
+        operation: Operation,
+        asked: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        let span = self.spans.begin(operation.name());
+        let answer = self.times.measure(operation, asked).await;
+        if let Some(span) = span {
+            span.end(answer.as_ref().map(drop).map_err(name_of));
+        }
+        answer
     }
 }
 
 #[async_trait]
 impl<S: StoreReader + ?Sized> StoreReader for MeasuredStore<S> {
     async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        self.times.measure(Operation::Read, self.store.read(keys)).await
+        self.measure(Operation::Read, self.store.read(keys)).await
     }
 
     fn follow(&self, changes: Arc<dyn Changes>, interval: Duration) {
@@ -128,7 +154,7 @@ impl<S: StoreReader + ?Sized> StoreReader for MeasuredStore<S> {
     }
 
     async fn report_usage(&self, notes: &[(TokenId, Usage)]) -> Result<(), StoreError> {
-        self.times.measure(Operation::Usage, self.store.report_usage(notes)).await
+        self.measure(Operation::Usage, self.store.report_usage(notes)).await
     }
 }
 
@@ -142,15 +168,15 @@ impl<S: StoreWriter + ?Sized> StoreWriter for MeasuredStore<S> {
         garbage_at: Option<Timestamp>,
     ) -> Result<Swap, StoreError> {
         let asked = self.store.swap(key, expected, new, garbage_at);
-        self.times.measure(Operation::Swap, asked).await
+        self.measure(Operation::Swap, asked).await
     }
 
     async fn index_add(&self, index: Index, id: i64) -> Result<(), StoreError> {
-        self.times.measure(Operation::Index, self.store.index_add(index, id)).await
+        self.measure(Operation::Index, self.store.index_add(index, id)).await
     }
 
     async fn index_remove(&self, index: Index, id: i64) -> Result<(), StoreError> {
-        self.times.measure(Operation::Index, self.store.index_remove(index, id)).await
+        self.measure(Operation::Index, self.store.index_remove(index, id)).await
     }
 
     async fn index_page(
@@ -159,7 +185,7 @@ impl<S: StoreWriter + ?Sized> StoreWriter for MeasuredStore<S> {
         after: i64,
         limit: usize,
     ) -> Result<Vec<i64>, StoreError> {
-        self.times.measure(Operation::Index, self.store.index_page(index, after, limit)).await
+        self.measure(Operation::Index, self.store.index_page(index, after, limit)).await
     }
 
     async fn reserve(
@@ -171,11 +197,11 @@ impl<S: StoreWriter + ?Sized> StoreWriter for MeasuredStore<S> {
         limit: u32,
     ) -> Result<bool, StoreError> {
         let asked = self.store.reserve(account, token, live_until, now, limit);
-        self.times.measure(Operation::Reserve, asked).await
+        self.measure(Operation::Reserve, asked).await
     }
 
     async fn release(&self, account: AccountId, token: TokenId) -> Result<(), StoreError> {
-        self.times.measure(Operation::Reserve, self.store.release(account, token)).await
+        self.measure(Operation::Reserve, self.store.release(account, token)).await
     }
 
     async fn reserved(
@@ -184,30 +210,30 @@ impl<S: StoreWriter + ?Sized> StoreWriter for MeasuredStore<S> {
         now: Timestamp,
         limit: usize,
     ) -> Result<Vec<i64>, StoreError> {
-        self.times.measure(Operation::Reserve, self.store.reserved(account, now, limit)).await
+        self.measure(Operation::Reserve, self.store.reserved(account, now, limit)).await
     }
 
     async fn confirm(&self, key: &Key) -> Result<(), StoreError> {
-        self.times.measure(Operation::Confirm, self.store.confirm(key)).await
+        self.measure(Operation::Confirm, self.store.confirm(key)).await
     }
 
     async fn beat(&self) -> Result<(), StoreError> {
-        self.times.measure(Operation::Beat, self.store.beat()).await
+        self.measure(Operation::Beat, self.store.beat()).await
     }
 
     async fn merge_reported(&self, now: Timestamp) -> Result<bool, StoreError> {
-        self.times.measure(Operation::Usage, self.store.merge_reported(now)).await
+        self.measure(Operation::Usage, self.store.merge_reported(now)).await
     }
 
     async fn usage(&self, tokens: &[TokenId]) -> Result<Vec<Usage>, StoreError> {
-        self.times.measure(Operation::Usage, self.store.usage(tokens)).await
+        self.measure(Operation::Usage, self.store.usage(tokens)).await
     }
 
     async fn forget_usage(&self, tokens: &[TokenId]) -> Result<(), StoreError> {
-        self.times.measure(Operation::Usage, self.store.forget_usage(tokens)).await
+        self.measure(Operation::Usage, self.store.forget_usage(tokens)).await
     }
 
     async fn collect_garbage(&self, now: Timestamp) -> Result<(), StoreError> {
-        self.times.measure(Operation::Garbage, self.store.collect_garbage(now)).await
+        self.measure(Operation::Garbage, self.store.collect_garbage(now)).await
     }
 }

@@ -127,6 +127,7 @@ fn help(setting: &Setting) -> String {
             text.push_str(&format!(" [{} to {}]", show_duration(least), show_duration(most)));
         }
         Kind::Integer(least, most) => text.push_str(&format!(" [{least} to {most}]")),
+        Kind::Ratio => text.push_str(" [0 to 1]"),
         Kind::Choice(words) => text.push_str(&format!(" [{}]", words.join(", "))),
         _ => {}
     }

@@ -10,6 +10,7 @@ use zeroize::Zeroizing;
 
 use super::{
     error::{ConfigError, Origin},
+    setting::Kind,
     settings,
 };
 
@@ -49,7 +50,7 @@ impl ConfigFile {
     pub(super) fn value(
         &self,
         name: &str,
-        list: bool,
+        kind: Kind,
     ) -> Result<Option<(String, Origin)>, ConfigError> {
         let Some(entry) = self.entries.get(name) else {
             return Ok(None);
@@ -59,7 +60,8 @@ impl ConfigFile {
             Value::String(text) => Some(text.clone()),
             Value::Integer(number) => Some(number.to_string()),
             Value::Boolean(on) => Some(on.to_string()),
-            Value::Array(parts) if list => joined(parts),
+            Value::Float(number) if kind == Kind::Ratio => Some(number.to_string()),
+            Value::Array(parts) if kind == Kind::List => joined(parts),
             _ => None,
         };
         match text {
@@ -67,10 +69,10 @@ impl ConfigFile {
             None => Err(ConfigError::WrongType {
                 origin,
                 found: entry.value.type_str(),
-                expected: if list {
-                    "an array of strings, with no comma in them"
-                } else {
-                    "a string, an integer or a boolean"
+                expected: match kind {
+                    Kind::List => "an array of strings, with no comma in them",
+                    Kind::Ratio => "a number",
+                    _ => "a string, an integer or a boolean",
                 },
             }),
         }

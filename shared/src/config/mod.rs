@@ -34,6 +34,7 @@ mod secret;
 mod setting;
 pub mod settings;
 mod sources;
+mod traces;
 mod up;
 mod value;
 mod verifier;
@@ -50,6 +51,7 @@ pub use self::{
     secret::Secret,
     setting::{Kind, Section, Setting},
     sources::{Found, Sources},
+    traces::TracesConfig,
     up::{UpConfig, up_command},
     verifier::VerifierConfig,
 };

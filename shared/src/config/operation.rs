@@ -1,11 +1,13 @@
-//! How a service is operated: its health, its limits, its end.
+//! How a service is operated: its health, its limits, its end, its traces.
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::{error::ConfigError, setting::Setting, settings, sources::Sources};
+use super::{
+    error::ConfigError, setting::Setting, settings, sources::Sources, traces::TracesConfig,
+};
 
 /// How a service is operated.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct OperationConfig {
     /// Where health and metrics alone are served, in plaintext.
@@ -21,6 +23,8 @@ pub struct OperationConfig {
     pub max_connections: usize,
     /// How many calls may be under way, those excepted that memory answers.
     pub max_concurrent_calls: usize,
+    /// Where traces go; `None`: there are none.
+    pub traces: Option<TracesConfig>,
 }
 
 impl OperationConfig {
@@ -43,6 +47,7 @@ impl OperationConfig {
             max_connection_age: (!age.is_zero()).then_some(age),
             max_connections: sources.integer(&settings::MAX_CONNECTIONS)?,
             max_concurrent_calls: sources.integer(&settings::MAX_CONCURRENT_CALLS)?,
+            traces: TracesConfig::read(sources)?,
         })
     }
 }

@@ -34,6 +34,8 @@ pub enum Kind {
     List,
     /// A span of time within these bounds, both allowed.
     Duration(Duration, Duration),
+    /// A number from 0 to 1.
+    Ratio,
     /// A whole number within these bounds, both allowed.
     Integer(u64, u64),
     /// One of these words.

@@ -163,6 +163,12 @@ table! {
         "What is logged: a level, or directives such as `info,tessera_issuer=debug`.";
     LOG_FORMAT: "log-format" "FORMAT", Kind::Choice(&["pretty", "json", "compact"]), Some("pretty"),
         "How it is logged, to stderr.";
+    OTLP_ENDPOINT: "otlp-endpoint" "URL", Kind::Private, None,
+        "The collector that traces go to, over OTLP (gRPC): http://HOST:4317, or https:// with --otlp-ca-file. Without it nothing is traced.";
+    OTLP_CA_FILE: "otlp-ca-file" "FILE", Kind::Plain, None,
+        "Certificates (PEM) of the authorities that the collector's certificate is checked against.";
+    OTLP_SAMPLE_RATIO: "otlp-sample-ratio" "RATIO", Kind::Ratio, Some("0.01"),
+        "Which part is traced of the requests whose callers sent no trace context; else the caller's sampled flag decides.";
 }
 
 static STORE_SECTION: Section = Section {
@@ -231,6 +237,9 @@ static UP_OPERATION: Section = Section {
     settings: &[&CONFIG, &DEV, &LOG, &LOG_FORMAT, &UP_DRAIN_DELAY, &DRAIN_TIMEOUT, &USAGE_INTERVAL],
 };
 
+static TRACES: Section =
+    Section { heading: "Traces", settings: &[&OTLP_ENDPOINT, &OTLP_CA_FILE, &OTLP_SAMPLE_RATIO] };
+
 /// What `tessera-issuer` takes.
 pub static ISSUER: &[&Section] = &[
     &STORE_SECTION,
@@ -251,6 +260,7 @@ pub static ISSUER: &[&Section] = &[
     &REVOCATION,
     &LIMITS,
     &OPERATION,
+    &TRACES,
 ];
 
 /// What `tessera-verifier` takes.
@@ -281,6 +291,7 @@ pub static VERIFIER: &[&Section] = &[
     },
     &LIMITS,
     &OPERATION,
+    &TRACES,
 ];
 
 /// What `tessera up` takes.
@@ -315,6 +326,7 @@ pub static UP: &[&Section] = &[
     },
     &LIMITS,
     &UP_OPERATION,
+    &TRACES,
 ];
 
 /// The settings of these sections, in their order.

@@ -69,7 +69,7 @@ impl<'e> Sources<'e> {
         }
         let found = match self.flag(setting).or_else(|| self.variable(setting.variable())) {
             Some(found) => Some(found),
-            None => self.key(setting.name, setting.kind == Kind::List)?,
+            None => self.key(setting.name, setting.kind)?,
         };
         let found = found.or_else(|| {
             let value = setting.default?.into();
@@ -80,8 +80,9 @@ impl<'e> Sources<'e> {
     }
 
     fn secret_value(&self, setting: &Setting) -> Result<Option<Found>, ConfigError> {
-        let plain = [self.variable(setting.variable()), self.key(setting.name, false)?];
-        let named = [self.variable(setting.file_variable()), self.key(&setting.file_key(), false)?];
+        let plain = [self.variable(setting.variable()), self.key(setting.name, setting.kind)?];
+        let named =
+            [self.variable(setting.file_variable()), self.key(&setting.file_key(), Kind::Plain)?];
         let given = plain
             .into_iter()
             .flatten()
@@ -116,11 +117,11 @@ impl<'e> Sources<'e> {
         Some((value, Origin::Variable(name)))
     }
 
-    fn key(&self, name: &str, list: bool) -> Result<Option<(OsString, Origin)>, ConfigError> {
+    fn key(&self, name: &str, kind: Kind) -> Result<Option<(OsString, Origin)>, ConfigError> {
         let Some(file) = &self.file else {
             return Ok(None);
         };
-        Ok(file.value(name, list)?.map(|(text, origin)| (text.into(), origin)))
+        Ok(file.value(name, kind)?.map(|(text, origin)| (text.into(), origin)))
     }
 }
 

@@ -7,6 +7,7 @@ use super::*;
 mod errors;
 mod help;
 mod secrets;
+mod traces;
 
 /// A key encryption key of the right form.
 const KEY: &str = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";

@@ -75,6 +75,16 @@ impl Sources<'_> {
             .ok_or_else(|| out_of_range(&found, least.to_string(), most.to_string()))
     }
 
+    /// A number from 0 to 1.
+    ///
+    /// # Errors
+    /// Where it is missing or another.
+    pub fn ratio(&self, setting: &'static Setting) -> Result<f64, ConfigError> {
+        self.parsed(setting, "a ratio", "a number from 0 to 1: 0.01 for one in a hundred", |text| {
+            text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio))
+        })
+    }
+
     /// One of the words of its [`Kind`].
     ///
     /// # Errors

@@ -24,8 +24,11 @@ use tessera_proto::envoy::service::auth::v3::{
     AttributeContext, CheckRequest, CheckResponse,
     authorization_server::{Authorization, AuthorizationServer},
 };
-use tessera_serve::deadline::time_allowed;
-use tonic::{Request, Response, Status};
+use tessera_serve::{
+    deadline::time_allowed,
+    trace::{Parent, RpcSpan, Traces},
+};
+use tonic::{Code, Request, Response, Status, metadata::MetadataMap, server::NamedService as _};
 
 use self::{request::Described, route::Route};
 use crate::guard::{Asked, Guard, refusal::Refusal};
@@ -40,14 +43,15 @@ const MARGIN: Duration = Duration::from_millis(50);
 /// The service.
 pub(crate) struct Authz {
     guard: Guard,
+    traces: Traces,
 }
 
 /// As a part of a gRPC server.
 pub(crate) type Server = AuthorizationServer<Authz>;
 
 /// A service that answers from this.
-pub(crate) fn server(guard: Guard) -> Server {
-    Server::new(Authz { guard }).max_decoding_message_size(LARGEST_REQUEST)
+pub(crate) fn server(guard: Guard, traces: Traces) -> Server {
+    Server::new(Authz { guard, traces }).max_decoding_message_size(LARGEST_REQUEST)
 }
 
 #[tonic::async_trait]
@@ -58,12 +62,34 @@ impl Authorization for Authz {
     ) -> Result<Response<CheckResponse>, Status> {
         let allowed = time_allowed(request.metadata().as_ref());
         let deadline = allowed - MARGIN.min(allowed / 4);
-        let attributes = request.into_inner().attributes.unwrap_or_default();
-        self.decide(attributes, deadline).await.map(Response::new)
+        let (metadata, _, message) = request.into_parts();
+        let attributes = message.attributes.unwrap_or_default();
+        let span = self.span(&metadata, &attributes);
+        let deciding = self.decide(attributes, deadline);
+        let decided = match span {
+            None => deciding.await,
+            Some(span) => span.around(deciding, code_of).await,
+        };
+        decided.map(Response::new)
     }
 }
 
+fn code_of(decided: &Result<CheckResponse, Status>) -> Code {
+    decided.as_ref().map_or_else(Status::code, |_| Code::Ok)
+}
+
 impl Authz {
+    /// The span of a call in whose metadata Envoy tells no trace: one that does not trace
+    /// passes the client's trace context on in the request that it describes.
+    fn span(&self, metadata: &MetadataMap, attributes: &AttributeContext) -> Option<Box<RpcSpan>> {
+        if !self.traces.are_on() || Parent::of(metadata.as_ref()) != Parent::None {
+            return None;
+        }
+        let described = Described::from(attributes);
+        let parent = Parent::told(|name| described.values(name));
+        self.traces.rpc_under(parent, (Server::NAME, "Check"))
+    }
+
     async fn decide(
         &self,
         attributes: AttributeContext,

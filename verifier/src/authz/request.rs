@@ -49,7 +49,8 @@ fn address(attributes: &AttributeContext) -> Option<IpAddr> {
 }
 
 impl<'a> Described<'a> {
-    fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
+    /// What the request has under this name.
+    pub(super) fn values(&self, name: &str) -> impl Iterator<Item = &'a [u8]> {
         let named = move |(one, _): &&(&'a str, &'a [u8])| one.eq_ignore_ascii_case(name);
         self.headers.iter().filter(named).map(|(_, value)| *value)
     }

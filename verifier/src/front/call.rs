@@ -1,7 +1,7 @@
 //! One call: the hot path if it may, the ordinary path for our own two RPCs, and tonic
 //! for the rest.
 
-use std::{convert::Infallible, pin::Pin, sync::Arc, task::Poll};
+use std::{convert::Infallible, future::Future, pin::Pin, sync::Arc, task::Poll};
 
 use http_body::Body as _;
 use hyper::{Request, Response, body::Incoming, http::request::Parts};
@@ -11,6 +11,7 @@ use tessera_serve::{
     metrics::status_of,
     request::RequestId,
     room::overloaded,
+    trace::{Parent, RpcSpan},
 };
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
@@ -26,7 +27,11 @@ use crate::service::{LARGEST_MESSAGE, Unanswered};
 pub(crate) const VERIFY: &str = "/tessera.v1.VerifierService/Verify";
 const BATCH_VERIFY: &str = "/tessera.v1.VerifierService/BatchVerify";
 
-/// What no list of callers keeps anybody from: health and reflection.
+/// What Envoy asks: its caller's trace may be told in the request that it describes, and is
+/// then for [`crate::authz`] to see.
+const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
+
+/// What no list of callers keeps anybody from, and nobody traces: health and reflection.
 const OPEN: &str = "/grpc.";
 
 /// Answers every call of a connection; `trusted`: its caller may ask whatever a call carries.
@@ -37,6 +42,8 @@ pub(super) async fn answer(
 ) -> Result<Response<Reply>, Infallible> {
     let begun = post.quick.begin();
     let (parts, mut body) = request.into_parts();
+    let service = &post.service;
+    let span = if service.traces.are_on() { service.span(&parts) } else { None };
     let (first, is_whole) = match parts.uri.path() {
         VERIFY if trusted => first_piece(&mut body).await,
         _ => (None, false),
@@ -45,11 +52,15 @@ pub(super) async fn answer(
     if let Some(framed) = first.as_ref().filter(|_| is_whole)
         && let Ok(asked) = message::unframed(framed.clone())
     {
-        match post.service.api.quick_answer(&asked) {
+        match service.api.quick_answer(&asked) {
             Ok(answer) => {
                 post.quick.end(begun);
                 let mut response = reply(answer);
-                if let Some(id) = RequestId::given(&parts.headers) {
+                let id = RequestId::given(&parts.headers);
+                if let Some(span) = span {
+                    end_quick(*span, id.as_ref());
+                }
+                if let Some(id) = id {
                     id.tell(&mut response);
                 }
                 return Ok(response);
@@ -58,7 +69,26 @@ pub(super) async fn answer(
         }
     }
     // In a box, so that the future of the hot path stays small.
-    Ok(Box::pin(identified(post, trusted, parts, (first, tried), body)).await)
+    let answering = identified(post, trusted, parts, (first, tried), body);
+    Ok(Box::pin(traced(span, answering)).await)
+}
+
+async fn traced(
+    span: Option<Box<RpcSpan>>,
+    answering: impl Future<Output = Response<Reply>>,
+) -> Response<Reply> {
+    match span {
+        Some(span) => span.around(answering, |response| status_of(response.headers())).await,
+        None => answering.await,
+    }
+}
+
+#[cold]
+fn end_quick(span: RpcSpan, id: Option<&RequestId>) {
+    if let Some(id) = id {
+        span.note_request(id.as_str());
+    }
+    span.end(Code::Ok);
 }
 
 /// Our own two RPCs have an id if their caller gives one, since to make one would cost what
@@ -136,6 +166,15 @@ fn own(answer: Result<Bytes, Status>) -> (Response<Reply>, Code) {
 }
 
 impl Service {
+    /// The span of a call, if it is to be traced.
+    fn span(&self, parts: &Parts) -> Option<Box<RpcSpan>> {
+        let path = parts.uri.path();
+        if path.starts_with(OPEN) || path == CHECK && Parent::of(&parts.headers) == Parent::None {
+            return None;
+        }
+        self.traces.rpc(&parts.headers, || self.calls.names(path))
+    }
+
     async fn api_verify(
         &self,
         (first, tried): (Option<Bytes>, Option<Unanswered>),

@@ -23,6 +23,7 @@ use tessera_serve::{
     accept::{Gate, accept},
     metrics::Calls,
     room::Room,
+    trace::Traces,
 };
 use tokio::net::TcpListener;
 use tonic::service::Routes;
@@ -40,6 +41,7 @@ pub(crate) struct Service {
     /// For calls that memory does not answer.
     pub(crate) room: Arc<Room>,
     pub(crate) callers: Callers,
+    pub(crate) traces: Traces,
 }
 
 /// Serves whom `gate` lets in on `threads` threads until `shutdown`, then finishes what is under way, for at

@@ -10,6 +10,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use tessera_serve::trace::Behalf;
 use tessera_shared::{opaque::Presented, store::StoreError};
 use tokio::sync::SetOnce;
 
@@ -33,6 +34,7 @@ struct Board {
 #[derive(Default)]
 pub(super) struct Flight {
     passengers: Mutex<Vec<Presented>>,
+    behalf: Mutex<Behalf>,
     landed: SetOnce<Result<Vec<Arc<Known>>, StoreError>>,
 }
 
@@ -87,7 +89,8 @@ impl Flight {
         let mut trip = Trip { flights, flight: self, passengers: Vec::new() };
         tokio::task::yield_now().await;
         trip.passengers = flights.depart(&trip.flight);
-        let learned = look_up(&trip.passengers).await;
+        let behalf = std::mem::take(&mut *lock(&trip.flight.behalf));
+        let learned = behalf.around(look_up(&trip.passengers)).await;
         // It lands once: the trip is the only one that sets it.
         let _ = trip.flight.landed.set(learned);
     }
@@ -121,6 +124,7 @@ impl Board {
         let number = passengers.len();
         passengers.push(presented.clone());
         drop(passengers);
+        lock(&flight.behalf).join();
         if number + 1 >= SEATS {
             self.boarding = None;
         }
