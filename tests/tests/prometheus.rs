@@ -5,14 +5,18 @@
 use std::{
     collections::BTreeSet,
     fs,
+    io::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
+    process::Stdio,
 };
 
 use serde_json::Value;
 use tempfile::TempDir;
 use tessera_tests::{
-    http, port,
+    http,
+    metrics::Scrape,
+    port,
     process::{Process, clean},
     redis::Redis,
     service::{self, Place},
@@ -65,6 +69,23 @@ fn configuration(dir: &Path, issuer: SocketAddr, verifier: SocketAddr) -> PathBu
     file
 }
 
+/// What promtool finds wrong with the metrics of a service.
+async fn lint(address: SocketAddr) {
+    let text = Scrape::of(address).await.0;
+    let mut child = clean(Path::new("promtool"))
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
+    let said = child.wait_with_output().unwrap();
+    let complaints = [said.stdout, said.stderr].concat();
+    let complaints = String::from_utf8_lossy(&complaints);
+    assert!(said.status.success() && complaints.is_empty(), "{complaints}\n{text}");
+}
+
 fn promtool(arguments: &[&str], file: &Path) {
     succeed(clean(Path::new("promtool")).args(arguments).arg(file));
 }
@@ -81,8 +102,10 @@ async fn a_real_prometheus_finds_every_metric_of_dashboard_and_rules() {
         let files = [authority.server_certificate(), authority.server_key()];
         let [cert, key] = files.map(|path| path.display().to_string());
         let health = health.to_string();
-        ["--tls-cert-file", &cert, "--tls-key-file", &key, "--health-listen", &health]
-            .map(str::to_owned)
+        let tls = ["--tls-cert-file", &cert, "--tls-key-file", &key];
+        // Nobody listens there: that there are metrics of it is enough.
+        let more = ["--health-listen", &health, "--otlp-endpoint", "http://127.0.0.1:9"];
+        [tls, more].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
     let (issuing, verifying) = (Place::free(), Place::free());
     let url = redis.url_as("issuer");
@@ -93,6 +116,9 @@ async fn a_real_prometheus_finds_every_metric_of_dashboard_and_rules() {
     let mut verifying = service::verifier("verifier", &url, verifying, &flags, dir.path());
     service::serving(&mut verifying, verifier).await;
 
+    for address in [issuer, verifier] {
+        lint(address).await;
+    }
     let (prometheus, config) = (port::free(), configuration(dir.path(), issuer, verifier));
     let mut command = clean(Path::new("prometheus"));
     command.arg(format!("--config.file={}", config.display()));

@@ -12,12 +12,14 @@
 //! | `store` | round trips to the store, as a decorator over it |
 //! | `process` | memory, processor time and files of the process |
 //! | `exposition` | writing families with labels |
+//! | `plain` | the same for who does not read OpenMetrics |
 //!
 //! To add a metric: register it, or a collector that reads it at the scrape, and name it in
 //! `tests/tests/metrics.rs`.
 
 mod calls;
 mod exposition;
+mod plain;
 mod process;
 mod store;
 mod times;
@@ -26,7 +28,7 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    http::{StatusCode, header},
+    http::{HeaderMap, StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -45,8 +47,10 @@ pub use prometheus_client::{
     metrics::{counter::Counter, gauge::Gauge},
 };
 
-/// The text format of OpenMetrics 1.0, which Prometheus reads.
-const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// The text format of OpenMetrics 1.0, which Prometheus asks for.
+const OPENMETRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+/// What everybody else reads.
+const PLAIN: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 /// All metrics of one service.
 #[derive(Debug)]
@@ -100,12 +104,21 @@ impl Metrics {
 
 /// `GET /metrics`.
 pub fn route(metrics: Arc<Metrics>) -> Router {
-    Router::new().route("/metrics", get(move || std::future::ready(page(&metrics))))
+    Router::new()
+        .route("/metrics", get(move |asked: HeaderMap| std::future::ready(page(&metrics, &asked))))
 }
 
-fn page(metrics: &Metrics) -> Response {
+fn page(metrics: &Metrics, asked: &HeaderMap) -> Response {
+    let accepts = asked.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let is_open = accepts.flat_map(|list| list.split(',')).any(|one| {
+        one.split(';').next().is_some_and(|kind| kind.trim() == "application/openmetrics-text")
+    });
     match metrics.text() {
-        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Ok(text) if is_open => ([(header::CONTENT_TYPE, OPENMETRICS)], text).into_response(),
+        Ok(text) => {
+            let text = plain::of_openmetrics(&text);
+            ([(header::CONTENT_TYPE, PLAIN)], text).into_response()
+        }
         Err(error) => {
             tracing::error!(%error, "the metrics can't be written");
             StatusCode::INTERNAL_SERVER_ERROR.into_response()
