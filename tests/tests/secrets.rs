@@ -3,8 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use prost::Message as _;
-use prost_types::{Duration, FileDescriptorSet};
+use prost_types::Duration;
 use tessera_proto::v1::{
     ChangePasswordRequest, CreateUserRequest, ExchangeTokenRequest, LoginRequest, RefreshRequest,
     RevokePermanentTokenRequest, RotatePermanentTokenRequest, SetUserPasswordRequest,
@@ -14,6 +13,7 @@ use tessera_tests::{
     ask::{ask, ask_cached},
     client::{self, Credentials},
     collector::Collector,
+    contract::methods,
     on_every_backend,
     redis::Redis,
     service::ADMIN_PASSWORD,
@@ -123,18 +123,6 @@ async fn live(system: &System, secrets: &mut Vec<String>) {
     issuer.revoke_permanent_token(RevokePermanentTokenRequest { id }).await.unwrap();
 }
 
-/// The paths of all RPCs of the contract.
-fn methods() -> Vec<String> {
-    let files = FileDescriptorSet::decode(tessera_proto::DESCRIPTORS).unwrap().file;
-    let own = files.iter().filter(|file| file.package() == "tessera.v1");
-    let services = own.flat_map(|file| &file.service);
-    let paths = services.flat_map(|service| {
-        let path = |method: &str| format!("/tessera.v1.{}/{method}", service.name());
-        service.method.iter().map(move |method| path(method.name()))
-    });
-    paths.collect()
-}
-
 /// What is asked over HTTP: the listener, and the route.
 const HTTP: [(bool, &str); 3] = [(false, "/verify"), (false, "/introspect"), (true, "/revoke")];
 
@@ -156,7 +144,9 @@ async fn everywhere(system: &System, methods: &[String], secrets: &[String]) {
             let at = if is_issuers { issuer } else { verifier };
             let headers = [("authorization", bearer.clone())];
             let query = secret.replace(' ', "+");
-            for path in [route.to_owned(), format!("{route}?access_token={query}"), format!("/{query}")] {
+            for path in
+                [route.to_owned(), format!("{route}?access_token={query}"), format!("/{query}")]
+            {
                 wire::ask(Wire::Http1, at.http, &path, &headers).await;
             }
         }
