@@ -10,7 +10,7 @@ use tessera_shared::{
     survey::{self, Finding, SurveyError, Weight},
 };
 
-use crate::{IssuerError, RETRY};
+use crate::{IssuerError, background::RETRY};
 
 /// How often it is looked again.
 const LOOK_EVERY: Duration = Duration::from_mins(10);

@@ -10,6 +10,7 @@ use tessera_shared::{
     id::NoRandomness,
     keys::{KeyError, SealError},
     password::PasswordError,
+    sparing::Sparing,
     store::StoreError,
 };
 use tonic::{Code, Status};
@@ -113,12 +114,27 @@ impl Failure {
         }
     }
 
-    /// What is in the log and not in the answer.
+    /// What is in the log and not in the answer. An outage fails every call: sparingly.
     pub(crate) fn log(&self) {
+        static OUTAGE: Sparing = Sparing::new();
+        static UNCONFIRMED: Sparing = Sparing::new();
+        static FAULT: Sparing = Sparing::new();
         match self {
-            Self::StoreUnavailable(error) => tracing::warn!(%error, "the store did not answer"),
-            Self::NotConfirmed(error) => tracing::warn!(%error, "a write is not confirmed"),
-            Self::Internal(error) => tracing::error!(%error, "an internal fault"),
+            Self::StoreUnavailable(error) => {
+                if let Some(left_out) = OUTAGE.turn() {
+                    tracing::warn!(%error, left_out, "the store did not answer; calls fail until it does");
+                }
+            }
+            Self::NotConfirmed(error) => {
+                if let Some(left_out) = UNCONFIRMED.turn() {
+                    tracing::warn!(%error, left_out, "a write is not confirmed");
+                }
+            }
+            Self::Internal(error) => {
+                if let Some(left_out) = FAULT.turn() {
+                    tracing::error!(%error, left_out, "an internal fault");
+                }
+            }
             _ => {}
         }
     }

@@ -13,6 +13,7 @@ use axum::{
     routing::{get, post},
 };
 use tessera_serve::well_known;
+use tessera_shared::sparing::Sparing;
 
 use crate::{core::Core, failure::Failure, keys::Held};
 
@@ -61,7 +62,10 @@ fn answer(held: Result<Arc<Held>, Failure>, page: impl FnOnce(&Held) -> Response
     match held {
         Ok(held) => page(&held),
         Err(error) => {
-            tracing::warn!(%error, "the keys can't be published");
+            static OUTAGE: Sparing = Sparing::new();
+            if let Some(left_out) = OUTAGE.turn() {
+                tracing::warn!(%error, left_out, "the keys can't be published");
+            }
             well_known::unreadable()
         }
     }

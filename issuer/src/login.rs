@@ -9,6 +9,7 @@ use tessera_shared::{
     id::UserId,
     password::LONGEST_PASSWORD,
     record::{Session, Username},
+    sparing::Sparing,
     store::{Key, records},
 };
 
@@ -19,6 +20,15 @@ use crate::{
     passwords::Known,
     sessions::{Client, Pair, id_of, user_of},
 };
+
+/// Without the name: people type their password there.
+fn tell_of_a_failure(address: Option<IpAddr>) {
+    static FAILED: Sparing = Sparing::new();
+    if let Some(left_out) = FAILED.turn() {
+        let address = address.map(tracing::field::display);
+        tracing::info!(client.address = address, left_out, "a login failed");
+    }
+}
 
 impl Core {
     /// Opens a session for the user with this name and password.
@@ -40,6 +50,9 @@ impl Core {
         };
         let ended = self.throttled(&name, address, guess).await;
         self.logins.count(&ended);
+        if matches!(ended, Err(Failure::LoginFailed | Failure::LoginThrottled(_))) {
+            tell_of_a_failure(address);
+        }
         ended
     }
 

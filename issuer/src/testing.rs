@@ -274,7 +274,6 @@ pub(crate) fn first_start(password: Option<&str>) -> FirstStart {
     }
 }
 
-/// A client of no address.
 /// What is asked for to get a token of the role Users that never expires.
 pub(crate) fn new_token(name: &str) -> NewToken {
     NewToken {
@@ -288,6 +287,7 @@ pub(crate) fn new_token(name: &str) -> NewToken {
     }
 }
 
+/// A client of no address.
 pub(crate) fn client() -> Client {
     Client { address: None, user_agent: "test".to_owned() }
 }

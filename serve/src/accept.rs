@@ -11,6 +11,7 @@ use std::{
     time::Duration,
 };
 
+use tessera_shared::sparing::Sparing;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{mpsc, watch},
@@ -42,7 +43,10 @@ pub async fn accept(
             Ok((stream, peer)) => give(stream, peer),
             Err(error) if is_of_the_connection(&error) => {}
             Err(error) => {
-                tracing::warn!(%error, "a connection can't be accepted");
+                static FAILED: Sparing = Sparing::new();
+                if let Some(left_out) = FAILED.turn() {
+                    tracing::warn!(%error, left_out, "a connection can't be accepted");
+                }
                 tokio::time::sleep(PAUSE).await;
             }
         }

@@ -8,6 +8,7 @@ mod drained;
 mod grpc;
 mod health;
 mod https;
+mod listeners;
 pub mod metrics;
 mod opening;
 pub mod request;
@@ -27,7 +28,7 @@ use tokio::{net::TcpListener, sync::oneshot};
 use tonic::service::Routes;
 use tower::layer::layer_fn;
 
-pub use crate::{drained::Drained, grpc::grpc, health::Health};
+pub use crate::{drained::Drained, grpc::grpc, health::Health, listeners::Listeners};
 use crate::{
     https::TlsListener,
     metrics::Metrics,
@@ -91,39 +92,6 @@ impl ServeError {
             Self::TlsFile { .. } | Self::Collector(_) => USAGE,
             Self::Bind { .. } | Self::Thread(_) | Self::Reflection(_) | Self::Http(_) => 1,
         }
-    }
-}
-
-/// Where a service listens, already bound, so that a taken address is known at once.
-#[derive(Debug)]
-pub struct Listeners {
-    /// For gRPC.
-    pub grpc: TcpListener,
-    /// For HTTP: keys, health. Over TLS where gRPC is.
-    pub http: TcpListener,
-    /// For health and metrics alone, in plaintext.
-    pub health: Option<TcpListener>,
-}
-
-impl Listeners {
-    /// Binds all.
-    ///
-    /// # Errors
-    /// [`ServeError::Bind`] names the address.
-    pub async fn bind(
-        grpc: SocketAddr,
-        http: SocketAddr,
-        health: Option<SocketAddr>,
-    ) -> Result<Self, ServeError> {
-        let bind = async |address| {
-            TcpListener::bind(address).await.map_err(|error| ServeError::Bind { address, error })
-        };
-        let (grpc, http) = (bind(grpc).await?, bind(http).await?);
-        let health = match health {
-            Some(address) => Some(bind(address).await?),
-            None => None,
-        };
-        Ok(Self { grpc, http, health })
     }
 }
 

@@ -19,6 +19,7 @@ pub mod principal;
 pub mod record;
 pub mod revocation;
 pub mod role;
+pub mod sparing;
 pub mod store;
 pub mod survey;
 pub mod telemetry;

@@ -14,6 +14,7 @@ use tessera_serve::well_known;
 use tessera_shared::{
     config::VerifyCallers,
     keys::KeySet,
+    sparing::Sparing,
     store::{Key, StoreError, StoreReader},
 };
 
@@ -53,7 +54,10 @@ async fn jwks(State(face): State<Face>, asked: HeaderMap) -> Response {
             well_known::unreadable()
         }
         Err(error @ StoreError::Damaged(_)) => {
-            tracing::error!(%error, "the keys can't be published");
+            static FAULT: Sparing = Sparing::new();
+            if let Some(left_out) = FAULT.turn() {
+                tracing::error!(%error, left_out, "the keys can't be published");
+            }
             well_known::unreadable()
         }
     }

@@ -69,6 +69,9 @@ use crate::{
     watched::WatchedStore,
 };
 
+/// What logs and traces call it.
+const SERVICE: &str = "tessera-verifier";
+
 /// Whose health is told.
 const SERVICES: [&str; 2] = [Named::NAME, <authz::Server as NamedService>::NAME];
 
@@ -95,8 +98,9 @@ async fn serve(
     listeners: Listeners,
     shutdown: impl Future<Output = ()>,
 ) -> Result<(), ServeError> {
+    listeners.announce(SERVICE, config.tls.as_ref());
     let operation = &config.operation;
-    let traces = Traces::of(operation.traces.as_ref(), "tessera-verifier")?;
+    let traces = Traces::of(operation.traces.as_ref(), SERVICE)?;
     let store_times = Arc::new(StoreTimes::default());
     let spans = StoreSpans::new(traces.clone(), &config.store);
     let measured = MeasuredStore::new(store, store_times.clone(), spans);
@@ -174,7 +178,9 @@ async fn serve(
     let serving = fresh_during(tls.as_deref(), serving);
     let served = report_during(Box::pin(serving), &usage, &*store, config.usage_interval).await;
     traces.end().await;
-    served
+    served?;
+    tracing::info!(service = SERVICE, "stopped");
+    Ok(())
 }
 
 /// Resolves once the store has answered, and what is always needed is in memory.

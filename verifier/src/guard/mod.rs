@@ -21,7 +21,7 @@ use tessera_proto::v1::{Principal, VerifyRequest};
 use tessera_shared::{examine::Reason, store::StoreError};
 
 use self::{credential::Credential, identity::Identity, refusal::Refusal};
-use crate::service::{Api, Question};
+use crate::service::{Api, Question, tell_of_a_fault};
 
 /// The query parameter that RFC 6750, section 2.3, has for a token. A URL stands in logs
 /// and histories, so a token in it is not taken, as that section advises.
@@ -109,7 +109,7 @@ impl Guard {
                 StoreError::Unavailable(_) | StoreError::NotConfirmed(_) | StoreError::Contended,
             )) => Err(Refusal::Outage),
             Ok(Err(error @ StoreError::Damaged(_))) => {
-                tracing::error!(%error, "a question can't be answered");
+                tell_of_a_fault(&error);
                 Err(Refusal::Fault)
             }
             Err(_) => Err(Refusal::Outage),

@@ -2,6 +2,7 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use tessera_proto::v1::ErrorReason;
+use tessera_shared::sparing::Sparing;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -32,7 +33,10 @@ pub(crate) enum Refusal {
 impl Refusal {
     /// The proxy's configuration is wrong; what of it, the log tells.
     pub(crate) fn wrong_route(wrong: &dyn std::fmt::Display) -> Self {
-        tracing::warn!(%wrong, "the configuration of a route is wrong; it lets nothing through");
+        static WRONG: Sparing = Sparing::new();
+        if let Some(left_out) = WRONG.turn() {
+            tracing::warn!(%wrong, left_out, "the configuration of a route is wrong; it lets nothing through");
+        }
         Self::Misconfigured
     }
 

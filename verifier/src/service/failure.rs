@@ -5,7 +5,7 @@ use std::fmt;
 
 use prost::Message as _;
 use tessera_proto::v1::ErrorReason;
-use tessera_shared::store::StoreError;
+use tessera_shared::{sparing::Sparing, store::StoreError};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
@@ -108,11 +108,19 @@ impl From<StoreError> for Failure {
     }
 }
 
+/// Puts a fault of ours, which many questions may meet, into the log.
+pub(crate) fn tell_of_a_fault(error: &StoreError) {
+    static FAULT: Sparing = Sparing::new();
+    if let Some(left_out) = FAULT.turn() {
+        tracing::error!(%error, left_out, "a question can't be answered");
+    }
+}
+
 impl From<Failure> for Status {
     fn from(failure: Failure) -> Self {
         // An outage is in the log already, once and not for each call: see `WatchedStore`.
         if let Failure::Store(error @ StoreError::Damaged(_)) = &failure {
-            tracing::error!(%error, "a question can't be answered");
+            tell_of_a_fault(error);
         }
         let (code, reason) = failure.kind();
         let reason = reason.as_str_name().trim_start_matches("ERROR_REASON_");

@@ -26,7 +26,7 @@ use tessera_shared::{
 };
 use tonic::{Code, Status, server::NamedService};
 
-pub(crate) use self::failure::DOMAIN;
+pub(crate) use self::failure::{DOMAIN, tell_of_a_fault};
 pub(crate) use self::quick::Unanswered;
 use self::{
     answer::Answer,

@@ -13,7 +13,7 @@ use super::{
     file::{DatabaseFile, unavailable},
     tables::Writing,
 };
-use crate::store::StoreError;
+use crate::{sparing::Sparing, store::StoreError};
 
 /// Changes that may wait for the disk before callers wait for a place.
 const QUEUE: usize = 1024;
@@ -151,7 +151,10 @@ impl Worker {
             }
             let failure = commit(&self.file, &mut batch).err();
             if let Some(error) = &failure {
-                tracing::error!(%error, "the embedded store failed to write");
+                static FAILED: Sparing = Sparing::new();
+                if let Some(left_out) = FAILED.turn() {
+                    tracing::error!(%error, left_out, "the embedded store failed to write");
+                }
                 self.file.close_if_broken(error);
             }
             for job in batch {
@@ -166,7 +169,12 @@ impl Worker {
         }
         match self.file.open_again() {
             Ok(()) => tracing::info!("the embedded store is open again"),
-            Err(error) => tracing::error!(%error, "can't open the embedded store again"),
+            Err(error) => {
+                static FAILED: Sparing = Sparing::new();
+                if let Some(left_out) = FAILED.turn() {
+                    tracing::error!(%error, left_out, "can't open the embedded store again");
+                }
+            }
         }
         self.next_attempt = Instant::now() + REOPEN_PAUSE;
     }

@@ -1,0 +1,103 @@
+//! What the configuration makes: the core of the issuer, and its first start.
+
+use std::sync::Arc;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use tessera_shared::{
+    clock::SystemClock, config::IssuerConfig, examine::Examiner, keys::PrivateKey, opaque::Opaque,
+    password::PasswordHasher, role::Catalogue, store::StoreWriter, usage::UsageNotes,
+};
+
+use crate::{
+    IssuerError,
+    bootstrap::FirstStart,
+    core::{Core, Policy},
+    encryption, fields,
+    keys::{KeyRules, Keys},
+    metrics::Logins,
+    throttle::{Limits, Throttle},
+};
+
+pub(crate) async fn core(
+    config: &IssuerConfig,
+    store: Arc<dyn StoreWriter>,
+) -> Result<Core, IssuerError> {
+    let rng: Arc<dyn SecureRandom + Send + Sync> = Arc::new(SystemRandom::new());
+    let opaque = Opaque::new(config.token_prefix.as_str());
+    let passwords = PasswordHasher::new(config.password_concurrency, rng.clone())
+        .map_err(|error| IssuerError::Internal(error.to_string()))?;
+    Ok(Core {
+        examiner: Examiner::new(opaque.clone(), store.clone()),
+        store,
+        clock: Arc::new(SystemClock),
+        rng,
+        opaque,
+        passwords,
+        throttle: Throttle::new(Limits {
+            failures: config.login_failures,
+            failures_per_user: config.login_failures_per_user,
+            window: config.login_failure_window,
+        }),
+        catalogue: catalogue(config)?,
+        policy: Policy {
+            tokens_per_account: config.tokens_per_account,
+            access_ttl: config.access_ttl,
+            refresh_ttl: config.refresh_ttl,
+            refresh_grace: config.refresh_grace,
+            default_audiences: config.default_audiences.clone(),
+            password_min_length: config.password_min_length,
+        },
+        keys: Keys::new(key_rules(config).await?),
+        usage: UsageNotes::default(),
+        logins: Logins::default(),
+    })
+}
+
+fn catalogue(config: &IssuerConfig) -> Result<Catalogue, IssuerError> {
+    let wrong = |what: String| IssuerError::Setting { setting: "--roles-file", what };
+    let Some(path) = &config.roles_file else {
+        return Catalogue::standard().map_err(|error| wrong(error.to_string()));
+    };
+    let text = std::fs::read_to_string(path);
+    let text = text.map_err(|error| wrong(format!("can't read {}: {error}", path.display())))?;
+    Catalogue::from_toml(&text).map_err(|error| wrong(format!("{}: {error}", path.display())))
+}
+
+async fn key_rules(config: &IssuerConfig) -> Result<KeyRules, IssuerError> {
+    let algorithm = config.signing_algorithm.parse().map_err(|_| IssuerError::Setting {
+        setting: "--signing-algorithm",
+        what: "ES256, EdDSA or RS256".to_owned(),
+    })?;
+    Ok(KeyRules {
+        algorithm,
+        encryption: encryption::keys(config).await?,
+        publication_delay: config.key_publication_delay,
+        rotation_period: config.key_rotation_period,
+    })
+}
+
+/// The key that the operator brings.
+fn import(config: &IssuerConfig) -> Result<Option<PrivateKey>, IssuerError> {
+    let Some(path) = &config.import_signing_key_file else { return Ok(None) };
+    let wrong = |what: &dyn std::fmt::Display| IssuerError::Setting {
+        setting: "--import-signing-key-file",
+        what: format!("{}: {what}", path.display()),
+    };
+    let text = std::fs::read_to_string(path).map(zeroize::Zeroizing::new);
+    let text = text.map_err(|error| wrong(&error))?;
+    PrivateKey::import(&text).map(Some).map_err(|error| wrong(&error))
+}
+
+pub(crate) fn first_start(config: &IssuerConfig) -> Result<FirstStart, IssuerError> {
+    let wrong = |setting, what: String| IssuerError::Setting { setting, what };
+    let username = fields::username(&config.admin_username);
+    let admin_username = username.map_err(|v| wrong("--admin-username", v.description))?;
+    let password =
+        config.admin_password.as_ref().map(|p| zeroize::Zeroizing::new(p.expose().to_owned()));
+    Ok(FirstStart {
+        issuer_url: config.issuer_url.clone(),
+        import: import(config)?,
+        admin_username,
+        admin_password: password,
+    })
+}
