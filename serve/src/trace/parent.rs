@@ -29,6 +29,10 @@ pub enum Parent {
 impl Parent {
     /// Reads the headers of a request.
     pub fn of(headers: &HeaderMap) -> Self {
+        // Most have none, and then this is all that it costs.
+        if !headers.contains_key(TRACEPARENT) {
+            return Self::None;
+        }
         let values = |name| headers.get_all(name).iter().map(|value| value.as_bytes());
         Self::read(values(TRACEPARENT), values(TRACESTATE))
     }
