@@ -242,7 +242,8 @@ prometheus_finds_every_replica() {
 # From one verifier to three and back, while callers ask through Envoy.
 verifiers_come_and_go_and_lose_no_call() {
   scale 1
-  tessera --verifier http://127.0.0.1:50050 --output json bench --rate 300 --duration 10m \
+  # The program and not the function, so that it is who is told to stop.
+  "$work/tessera" --verifier http://127.0.0.1:50050 --output json bench --rate 300 --duration 10m \
     --token-file "$work/token" >"$work/bench.json" 2>"$work/bench.log" &
   local bench=$! status=0
   keep_asking_the_app &
