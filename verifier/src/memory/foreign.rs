@@ -14,7 +14,7 @@ use tessera_shared::{
     store::{Key, StoreError, records},
 };
 
-use super::{Digest, Found, Memory, facts::Source, learning::Asked};
+use super::{Digest, Found, Memory, facts::Source, finding::Asked};
 
 /// Where a string leads.
 enum Lead {

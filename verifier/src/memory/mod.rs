@@ -8,6 +8,7 @@
 //! | `facts` | what many tokens share: owners, catalogue, keys, revocations |
 //! | `flights` | look-ups under way: once for all who ask the same, together for who ask at once |
 //! | `foreign` | strings of other systems |
+//! | `finding` | what a question gets: from memory, or else from the store |
 //! | `learning` | asking the store |
 //! | `counts` | how often memory could answer, for the metrics |
 //!
@@ -17,6 +18,7 @@
 
 mod counts;
 mod facts;
+mod finding;
 mod flights;
 mod following;
 mod foreign;

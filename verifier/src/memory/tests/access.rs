@@ -12,7 +12,7 @@ use tessera_shared::examine::Reason;
 
 use super::World;
 use crate::{
-    memory::learning::CHECKS_AT_A_TIME,
+    memory::finding::CHECKS_AT_A_TIME,
     testing::{Access, NOW},
 };
 
