@@ -96,6 +96,8 @@ inside() {
   trap 'stop_everything $?' EXIT
 
   ip link set lo up
+  # As docker-compose.yml tells: else a client's connection may have a verifier's port.
+  sysctl -qw net.ipv4.ip_local_reserved_ports=50050-50061
   start_dockerd
   import_base_images
   deploy/compose/make-secrets.sh

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tessera_serve::Health;
-use tessera_shared::{keys::SealError, sparing::Sparing, store::StoreWriter};
+use tessera_shared::{keys::SealError, store::StoreWriter, told::Told};
 use tokio::{sync::oneshot, time::MissedTickBehavior};
 
 use crate::{
@@ -42,6 +42,7 @@ pub(crate) async fn prepare(
     refuse: oneshot::Sender<IssuerError>,
     health: Health,
 ) {
+    let mut told = Told::default();
     let made = loop {
         match core.bootstrap(&first).await {
             Ok(made) => break made,
@@ -54,10 +55,9 @@ pub(crate) async fn prepare(
                 return;
             }
             Err(StartFailure::Passing(error)) => {
-                static WAITING: Sparing = Sparing::new();
-                if let Some(left_out) = WAITING.turn() {
-                    let error = error.in_full();
-                    tracing::warn!(error, left_out, "not ready yet; trying on");
+                let error = error.in_full();
+                if told.is_new(&error) {
+                    tracing::warn!(error, "not ready yet; trying on");
                 }
                 tokio::time::sleep(RETRY).await;
             }

@@ -141,7 +141,7 @@ async fn ordinary(
     let call = service.calls.begin(parts.uri.path());
     let is_ours = !parts.uri.path().starts_with(OPEN);
     let place = if is_ours { service.room.enter() } else { None };
-    let load = Arc::new(Load::of(&caller, place.is_some()));
+    let load = Load::of(&caller, place.is_some());
     let longest = time_allowed(&parts.headers);
     let answered = async {
         if !caller.trusted
@@ -156,6 +156,8 @@ async fn ordinary(
             VERIFY => own(service.api_verify(first, body, &load).await),
             BATCH_VERIFY => own(Box::pin(service.api_batch_verify(body, &load)).await),
             _ => {
+                // Kept for as long as what was read of it may be.
+                let load = Arc::new(load);
                 let body = Weighed { body, load: load.clone() };
                 Box::pin(service.routed(Request::from_parts(parts, body))).await
             }
