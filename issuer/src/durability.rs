@@ -8,7 +8,6 @@ use tessera_shared::{
     config::IssuerConfig,
     store::{StoreOptions, StoreUrl},
     survey::{self, Finding, SurveyError, Weight},
-    told::Told,
 };
 
 use crate::{IssuerError, background::RETRY};
@@ -37,15 +36,13 @@ impl Durability {
     /// # Errors
     /// When the store breaks the promise, and this is no development mode.
     pub(crate) async fn check(&self) -> Result<(), IssuerError> {
-        let mut told = Told::default();
         let findings = loop {
             match self.findings().await {
                 Ok(findings) => break findings,
                 Err(SurveyError::Setting(error)) => return Err(refused(&error.to_string())),
+                // The store itself tells why it is out of reach.
                 Err(SurveyError::Store(error)) => {
-                    if told.is_new(&error.to_string()) {
-                        tracing::warn!(%error, "the store can't be looked at yet; trying on");
-                    }
+                    tracing::debug!(%error, "the store's settings can't be asked for yet");
                 }
             }
             tokio::time::sleep(RETRY).await;
