@@ -9,10 +9,11 @@ mod ledger;
 mod machines;
 mod writer;
 
-use std::{collections::HashSet, fmt};
+use std::{collections::HashSet, fmt, future::Future};
 
 use redis::cmd;
 use tessera_proto::v1::{ListPermanentTokensRequest, LoginRequest};
+use tonic::{Code, Response, Status};
 
 use self::{
     ledger::{Ledger, Losses},
@@ -23,6 +24,7 @@ use crate::{
     promise::dice::Dice,
     service::ADMIN_PASSWORD,
     system::Backend,
+    watch::eventually,
 };
 
 /// Writers at the same time: enough that the disk is flushed for several at once.
@@ -117,9 +119,9 @@ fn count(kills: &mut Vec<(String, usize)>, name: &str) {
 
 async fn losses(machines: &mut Machines, ledgers: &[Ledger], admin: &Credentials) -> Losses {
     let mut losses = Losses::default();
-    let mut verifier = client::verifier(machines.verifier());
+    let verifier = client::verifier(machines.verifier());
     for ledger in ledgers {
-        losses.add(&ledger.compare(&mut verifier).await);
+        losses.add(&ledger.compare(&verifier).await);
     }
     let listed = listed(machines, admin).await;
     let ids: HashSet<i64> = listed.iter().copied().collect();
@@ -131,15 +133,37 @@ async fn losses(machines: &mut Machines, ledgers: &[Ledger], admin: &Credentials
     losses
 }
 
+/// What a call answers once no outage is in its way: after a kill -9 of the store, a service
+/// that still serves may have no connection for a moment.
+async fn answered<T, F, Fut>(what: &str, call: F) -> T
+where
+    F: Fn() -> Fut,
+    Fut: Future<Output = Result<Response<T>, Status>>,
+{
+    let answer = eventually(what, || async {
+        match call().await {
+            Err(status) if status.code() == Code::Unavailable => None,
+            answer => Some(answer),
+        }
+    });
+    match answer.await {
+        Ok(answer) => answer.into_inner(),
+        Err(status) => panic!("{what}: {status:?}"),
+    }
+}
+
 /// All tokens of the account, as its administrator sees them.
 async fn listed(machines: &Machines, admin: &Credentials) -> Vec<i64> {
-    let mut issuer = client::issuer(machines.issuer(), admin);
+    let issuer = client::issuer(machines.issuer(), admin);
     let mut request =
         ListPermanentTokensRequest { page_size: PAGE, ..ListPermanentTokensRequest::default() };
     let mut ids = Vec::new();
     loop {
-        let page = issuer.list_permanent_tokens(request.clone()).await.expect("a list");
-        let page = page.into_inner();
+        let page = answered("a list", || {
+            let (mut issuer, request) = (issuer.clone(), request.clone());
+            async move { issuer.list_permanent_tokens(request).await }
+        });
+        let page = page.await;
         ids.extend(page.permanent_tokens.iter().map(|token| token.id));
         if page.next_page_token.is_empty() {
             return ids;

@@ -4,6 +4,7 @@ use std::{collections::HashMap, fmt};
 
 use tessera_proto::v1::{BatchVerifyRequest, Principal};
 
+use super::answered;
 use crate::{
     ask::{self, ask},
     client::Verifier,
@@ -63,7 +64,7 @@ impl fmt::Display for Losses {
 
 impl Ledger {
     /// Asks for everything.
-    pub(super) async fn compare(&self, verifier: &mut Verifier) -> Losses {
+    pub(super) async fn compare(&self, verifier: &Verifier) -> Losses {
         let good: Vec<_> = self.good.iter().collect();
         let mut losses = Losses::default();
         for part in good.chunks(BATCH) {
@@ -82,10 +83,13 @@ impl Ledger {
 }
 
 /// Whom each token speaks for, if for anybody.
-async fn granted(verifier: &mut Verifier, tokens: &[&str]) -> Vec<Option<Principal>> {
-    let requests = tokens.iter().map(|token| ask(token)).collect();
-    let answer = verifier.batch_verify(BatchVerifyRequest { requests }).await.expect("verdicts");
-    let answers = answer.into_inner().responses;
+async fn granted(verifier: &Verifier, tokens: &[&str]) -> Vec<Option<Principal>> {
+    let requests: Vec<_> = tokens.iter().map(|token| ask(token)).collect();
+    let answers = answered("verdicts", || {
+        let (mut verifier, requests) = (verifier.clone(), requests.clone());
+        async move { verifier.batch_verify(BatchVerifyRequest { requests }).await }
+    });
+    let answers = answers.await.responses;
     assert_eq!(answers.len(), tokens.len());
     answers.into_iter().map(|answer| ask::verdict(answer).ok()).collect()
 }
