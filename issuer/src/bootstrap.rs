@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::sync::atomic::Ordering::Relaxed;
+
 use tessera_shared::{
     config::IssuerUrl,
     id::{AccountId, UserId},
@@ -84,7 +86,17 @@ impl Core {
         }
         self.tend_keys().await?;
         self.make_first_account().await?;
-        Ok(self.make_first_administrator(first).await?)
+        let made = self.make_first_administrator(first).await?;
+        self.prepared.store(true, Relaxed);
+        Ok(made)
+    }
+
+    /// Whether there is somebody who could log in.
+    ///
+    /// # Errors
+    /// When it is not known yet.
+    pub(crate) fn check_prepared(&self) -> Result<(), Failure> {
+        if self.prepared.load(Relaxed) { Ok(()) } else { Err(Failure::NotReady) }
     }
 
     async fn publish_roles(&self) -> Result<(), Failure> {

@@ -1,6 +1,9 @@
 //! What every call needs: the store, the time, and the rules of this installation.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use ring::rand::SecureRandom;
 use tessera_shared::{
@@ -46,6 +49,8 @@ pub(crate) struct Core {
     /// The use of permanent tokens by callers of this issuer.
     pub(crate) usage: UsageNotes,
     pub(crate) logins: Logins,
+    /// The first start has come to its end: see `bootstrap`.
+    pub(crate) prepared: AtomicBool,
 }
 
 impl Core {

@@ -43,6 +43,8 @@ impl Core {
         let fits = (1..=LONGEST_PASSWORD).contains(&password.len());
         fields.require(fits, "password", "1 to 1024 bytes");
         fields.check()?;
+        // Nobody is there yet: that says nothing of the name or the password.
+        self.check_prepared()?;
         let address = client.address;
         let guess = async {
             let proven = self.prove(&name, password).await?;

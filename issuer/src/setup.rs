@@ -1,6 +1,6 @@
 //! What the configuration makes: the core of the issuer, and its first start.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicBool};
 
 use ring::rand::{SecureRandom, SystemRandom};
 use tessera_shared::{
@@ -50,6 +50,7 @@ pub(crate) async fn core(
         keys: Keys::new(key_rules(config).await?),
         usage: UsageNotes::default(),
         logins: Logins::default(),
+        prepared: AtomicBool::new(false),
     })
 }
 

@@ -323,5 +323,6 @@ fn core(store: &Arc<Mortal>, clock: &Arc<ManualClock>, rules: KeyRules) -> Arc<C
         keys: Keys::new(rules),
         usage: UsageNotes::default(),
         logins: Logins::default(),
+        prepared: AtomicBool::new(false),
     })
 }

@@ -47,6 +47,15 @@ async fn of_many_first_starts_one_is_told_the_password_and_it_is_good() {
 }
 
 #[tokio::test]
+async fn nobody_is_refused_before_there_is_anybody() {
+    let issuer = Issuer::before_its_first_start();
+    let early = issuer.login_with("admin", PASSWORD).await;
+    assert!(matches!(early, Err(Failure::NotReady)), "{:?}", early.err());
+    issuer.core.bootstrap(&first_start(Some(PASSWORD))).await.unwrap();
+    assert!(issuer.login_with("admin", PASSWORD).await.is_ok());
+}
+
+#[tokio::test]
 async fn a_later_start_with_another_password_changes_nothing() {
     let issuer = Issuer::start().await;
     let other = first_start(Some("another password altogether"));
