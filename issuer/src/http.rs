@@ -24,13 +24,19 @@ const OPENID: &str = "/.well-known/openid-configuration";
 
 /// `issuer` is the issuer's URL. Where it has a path, the pages are under it as well:
 /// OpenID Connect Discovery puts the path in front of `/.well-known`, RFC 8414 behind.
-pub(crate) fn app(core: Arc<Core>, issuer: &str) -> Router {
+/// `introspection` is what the metadata tell of that.
+pub(crate) fn app(core: Arc<Core>, issuer: &str, introspection: Option<&str>) -> Router {
+    let introspection: Option<Arc<str>> = introspection.map(Into::into);
+    let metadata = get(move |State(core): State<Arc<Core>>, asked: HeaderMap| async move {
+        let page = |held: &Held| well_known::metadata(&held.set, introspection.as_deref(), &asked);
+        answer(core.signing().await, page)
+    });
     let limit = DefaultBodyLimit::max(revoke::LARGEST_FORM);
     let pages = |router: Router<Arc<Core>>, before: &str, after: &str| {
         router
             .route(&format!("{before}{JWKS}"), get(jwks))
-            .route(&format!("{OAUTH}{after}"), get(metadata))
-            .route(&format!("{before}{OPENID}"), get(metadata))
+            .route(&format!("{OAUTH}{after}"), metadata.clone())
+            .route(&format!("{before}{OPENID}"), metadata.clone())
             .route(&format!("{before}{REVOKE}"), post(revoke::revoke).layer(limit))
     };
     let mut router = pages(Router::new(), "", "");
@@ -50,10 +56,6 @@ fn path_of(issuer: &str) -> Option<&str> {
 
 async fn jwks(State(core): State<Arc<Core>>, asked: HeaderMap) -> Response {
     answer(core.signing().await, |held| well_known::jwks(&held.set, &asked))
-}
-
-async fn metadata(State(core): State<Arc<Core>>, asked: HeaderMap) -> Response {
-    answer(core.signing().await, |held| well_known::metadata(&held.set, &asked))
 }
 
 /// A set that can't be read is an outage: an empty one would tell its reader that

@@ -140,7 +140,8 @@ pub async fn run(
     let http_gate = Gate::http(tls.clone(), pages, age);
     // A room of its own, so that callers can't keep a probe out.
     let health_gate = Gate::http(None, Room::new(operation.max_connections), age);
-    let app = http::app(core.clone(), &config.issuer_url.url)
+    let introspection = config.introspection_endpoint.as_deref();
+    let app = http::app(core.clone(), &config.issuer_url.url, introspection)
         .merge(health.pages())
         .merge(tessera_serve::metrics::route(metrics.clone()));
 

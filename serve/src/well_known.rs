@@ -5,7 +5,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use ring::digest;
-use serde_json::{Value, json};
+use serde_json::json;
 use tessera_shared::keys::KeySet;
 
 /// How long a reader may keep the keys: well below the 40 s for which a new key is
@@ -21,17 +21,17 @@ pub fn jwks(keys: &KeySet, asked: &HeaderMap) -> Response {
 }
 
 /// What RFC 8414 and OpenID Connect Discovery 1.0 tell of an issuer that only signs and
-/// ends tokens: its name, and where its keys are and tokens are revoked. It has no other
-/// endpoint of OAuth, so that it says that it takes no response type; introspection is the
-/// verifiers', whose address an issuer does not know.
-pub fn metadata(keys: &KeySet, asked: &HeaderMap) -> Response {
+/// ends tokens: its name, and where its keys are and tokens are revoked; and introspected,
+/// where it is known how the verifiers are reached. It has no other endpoint of OAuth, so
+/// that it says that it takes no response type.
+pub fn metadata(keys: &KeySet, introspection: Option<&str>, asked: &HeaderMap) -> Response {
     let issuer = &keys.issuer;
     let mut algorithms: Vec<_> =
         keys.keys.iter().map(|entry| entry.public.algorithm().name()).collect();
     algorithms.sort_unstable();
     algorithms.dedup();
     let base = issuer.trim_end_matches('/');
-    let document: Value = json!({
+    let mut document = json!({
         "issuer": issuer,
         "jwks_uri": format!("{base}/.well-known/jwks.json"),
         "revocation_endpoint": format!("{base}/revoke"),
@@ -42,6 +42,12 @@ pub fn metadata(keys: &KeySet, asked: &HeaderMap) -> Response {
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": algorithms,
     });
+    if let (Some(endpoint), Some(members)) = (introspection, document.as_object_mut()) {
+        members.insert("introspection_endpoint".to_owned(), endpoint.into());
+        // A token that has the scope for it.
+        let methods = "introspection_endpoint_auth_methods_supported".to_owned();
+        members.insert(methods, json!(["Bearer"]));
+    }
     page(document.to_string(), METADATA_CACHE, asked)
 }
 
@@ -83,6 +89,7 @@ fn has_already(asked: &HeaderMap, tag: &str) -> bool {
 mod tests {
     use axum::http::HeaderValue;
     use ring::rand::SystemRandom;
+    use serde_json::Value;
     use tessera_shared::{
         clock::Timestamp,
         keys::{Algorithm, KeyEntry, KeyState, PrivateKey},
@@ -125,7 +132,7 @@ mod tests {
     #[tokio::test]
     async fn the_metadata_names_the_issuer_its_keys_and_no_endpoint_that_is_not_there() {
         for issuer in ["https://tessera.example", "https://tessera.example/"] {
-            let answer = metadata(&keys(issuer), &HeaderMap::new());
+            let answer = metadata(&keys(issuer), None, &HeaderMap::new());
             let body = axum::body::to_bytes(answer.into_body(), 10_000).await.unwrap();
             let document: Value = serde_json::from_slice(&body).unwrap();
             assert_eq!(document["issuer"], issuer);
@@ -136,5 +143,11 @@ mod tests {
             let members = document.as_object().unwrap().keys();
             assert!(members.filter(|name| name.ends_with("_endpoint")).count() == 1);
         }
+        let endpoint = "https://verifier.example/introspect";
+        let told = metadata(&keys("https://t.example"), Some(endpoint), &HeaderMap::new());
+        let body = axum::body::to_bytes(told.into_body(), 10_000).await.unwrap();
+        let document: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(document["introspection_endpoint"], endpoint);
+        assert_eq!(document["introspection_endpoint_auth_methods_supported"], json!(["Bearer"]));
     }
 }

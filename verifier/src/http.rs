@@ -29,6 +29,8 @@ pub(crate) struct Face {
     pub(crate) callers: VerifyCallers,
     /// What a caller of `/introspect` must hold.
     pub(crate) introspection_scope: Arc<str>,
+    /// What the metadata tell of where that is.
+    pub(crate) introspection_endpoint: Option<Arc<str>>,
 }
 
 pub(crate) fn app(face: Face) -> Router {
@@ -52,7 +54,8 @@ async fn jwks(State(face): State<Face>, asked: HeaderMap) -> Response {
 
 /// What the issuer says of itself, for where its name leads to the verifiers, which are many.
 async fn metadata(State(face): State<Face>, asked: HeaderMap) -> Response {
-    page(&face, |keys| well_known::metadata(keys, &asked)).await
+    page(&face, |keys| well_known::metadata(keys, face.introspection_endpoint.as_deref(), &asked))
+        .await
 }
 
 /// A page of the key set. One that can't be read is an outage: an empty one would tell its

@@ -162,6 +162,7 @@ async fn serve(
         guard,
         callers: config.verify_callers.clone(),
         introspection_scope: config.introspection_scope.as_str().into(),
+        introspection_endpoint: config.introspection_endpoint.as_deref().map(Into::into),
     };
     let app =
         http::app(face).merge(health.pages()).merge(tessera_serve::metrics::route(metrics.clone()));

@@ -7,7 +7,7 @@ use super::{
     common::{LogConfig, Place, StoreAccess, TlsFiles, store_without_credentials, token_prefix},
     error::ConfigError,
     exit::Exit,
-    issuer_url::IssuerUrl,
+    issuer_url::{IssuerUrl, introspection_endpoint},
     key_encryption::{
         KeyEncryptionKeySource, key_encryption_key, key_publication_delay, key_rotation_period,
         other_key_encryption_keys,
@@ -57,6 +57,8 @@ pub struct IssuerConfig {
     pub default_audiences: Vec<String>,
     /// The `iss` of access tokens (RFC 9068, section 2.2).
     pub issuer_url: IssuerUrl,
+    /// Where callers reach `/introspect` of the verifiers; `None`: nobody is told.
+    pub introspection_endpoint: Option<String>,
     /// What new signing keys sign with: `ES256`, `EdDSA` or `RS256`.
     pub signing_algorithm: String,
     /// How long a new signing key is published before it signs.
@@ -137,6 +139,7 @@ impl IssuerConfig {
             token_prefix: token_prefix(sources)?,
             default_audiences: default_audiences(sources)?,
             issuer_url: IssuerUrl::read(sources, http_listen, tls.is_some())?,
+            introspection_endpoint: introspection_endpoint(sources)?,
             tls,
             signing_algorithm: sources.choice(&settings::SIGNING_ALGORITHM)?.to_owned(),
             key_publication_delay: key_publication_delay(sources)?,

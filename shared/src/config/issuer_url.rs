@@ -1,4 +1,4 @@
-//! What the issuer calls itself.
+//! What the issuer calls itself, and what else it tells of its installation.
 
 use std::net::SocketAddr;
 
@@ -46,9 +46,19 @@ impl IssuerUrl {
     }
 }
 
+/// Where the verifiers' `/introspect` is reached from outside (RFC 8414, section 2).
+pub(super) fn introspection_endpoint(sources: &Sources<'_>) -> Result<Option<String>, ConfigError> {
+    let Some(found) = sources.lookup(&settings::INTROSPECTION_ENDPOINT)? else { return Ok(None) };
+    plain_url(&found, "the URL of an endpoint").map(Some)
+}
+
 /// An issuer identifier is a URL without query and fragment (RFC 8414, section 2);
 /// plain http is let pass, for a machine of one's own.
 fn issuer_url(found: &Found) -> Result<String, ConfigError> {
+    plain_url(found, "an issuer URL")
+}
+
+fn plain_url(found: &Found, what: &'static str) -> Result<String, ConfigError> {
     let text = found.text()?;
     let good = Url::parse(text).is_ok_and(|url| {
         matches!(url.scheme(), "http" | "https")
@@ -60,6 +70,6 @@ fn issuer_url(found: &Found) -> Result<String, ConfigError> {
     if good {
         Ok(text.to_owned())
     } else {
-        Err(found.malformed("an issuer URL", "https://HOST, with no user, query or fragment"))
+        Err(found.malformed(what, "https://HOST, with no user, query or fragment"))
     }
 }

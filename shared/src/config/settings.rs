@@ -111,6 +111,8 @@ table! {
         "The `iss` of access tokens; the first one given stays. Without it: the one that the store holds, else http://, or https:// with TLS, and the address of the issuer's HTTP listener.";
     FORMER_ISSUER_URL: "former-issuer-url" "URL", Kind::Plain, None,
         "The issuer URL that --issuer-url is to replace, where the store holds this one. Access tokens in its name are denied from then on.";
+    INTROSPECTION_ENDPOINT: "introspection-endpoint" "URL", Kind::Plain, None,
+        "Where callers reach the verifiers' /introspect: the metadata under /.well-known tell it. Give issuer and verifier the same.";
     ROLES_FILE: "roles-file" "FILE", Kind::Plain, None,
         "The role catalogue. Without it: the built-in one.";
 

@@ -8,6 +8,7 @@ use super::{
     common::{LogConfig, Place, StoreAccess, TlsFiles, store_without_credentials, token_prefix},
     error::ConfigError,
     exit::Exit,
+    issuer_url::introspection_endpoint,
     operation::OperationConfig,
     settings,
     sources::Sources,
@@ -47,6 +48,8 @@ pub struct VerifierConfig {
     pub require_audience: bool,
     /// What a caller of `/introspect` must hold.
     pub introspection_scope: String,
+    /// Where callers reach `/introspect`; `None`: nobody is told.
+    pub introspection_endpoint: Option<String>,
     /// What permanent and refresh tokens start with.
     pub token_prefix: String,
     /// Its health, its limits, its end.
@@ -99,6 +102,7 @@ impl VerifierConfig {
             threads: threads(sources.integer(&settings::THREADS)?),
             require_audience: sources.switch(&settings::REQUIRE_AUDIENCE)?.unwrap_or(false),
             introspection_scope: introspection_scope(sources)?,
+            introspection_endpoint: introspection_endpoint(sources)?,
             token_prefix: token_prefix(sources)?,
             operation: place.operation,
             usage_interval: sources.duration(&settings::USAGE_INTERVAL)?,
