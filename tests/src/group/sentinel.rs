@@ -129,6 +129,19 @@ impl SentinelGroup {
         self.sentinels[0].ask::<String>(&command).await.is_ok()
     }
 
+    /// Waits until a sentinel is at work to replace the primary.
+    pub async fn wait_for_a_leader(&self) {
+        eventually("a sentinel that leads a failover", || async {
+            let mut asked = Vec::new();
+            for sentinel in &self.sentinels {
+                asked.extend(sentinel.master().await);
+            }
+            let mut flags = asked.iter().filter_map(|known| known.get("flags"));
+            flags.any(|flags| flags.contains("failover_in_progress")).then_some(())
+        })
+        .await;
+    }
+
     /// Waits until the sentinels name another than this member.
     pub async fn wait_for_another_than(&self, old: usize) {
         eventually("another primary", || async { (self.primary().await != old).then_some(()) })

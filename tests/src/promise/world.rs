@@ -59,9 +59,8 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// How many replicas confirm each write of the issuer, where there are some. Under
-    /// sentinels now one of the two, which no failover that they find necessary loses, and
-    /// now both, without which one by hand does.
+    /// How many replicas confirm each write of the issuer, where there are some: under
+    /// sentinels now one of the two, and now both.
     fn confirmations(&self) -> u32 {
         match self.store {
             Store::Embedded | Store::Redis => 0,

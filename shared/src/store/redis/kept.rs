@@ -26,7 +26,7 @@ use super::{
     sentinel::Sentinels,
     settings::{Address, RedisSettings},
 };
-use crate::told::Told;
+use crate::{store::StoreError, told::Told};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 /// Between two attempts to reach a server that is down.
@@ -110,6 +110,20 @@ impl Kept {
     pub(super) fn ask_witnesses(&self) {
         if let Place::Named(sentinels) = &self.server.place {
             sentinels.ask_now();
+        }
+    }
+
+    /// Waits until what `link` has confirmed by now is safe from a failover: see `sentinel`.
+    pub(super) async fn until_safe(
+        &self,
+        link: &Link,
+        deadline: Instant,
+    ) -> Result<(), StoreError> {
+        match &self.server.place {
+            Place::Here(_) => Ok(()),
+            Place::Named(sentinels) => {
+                link.until_witnessed(Instant::now(), deadline, || sentinels.ask_now()).await
+            }
         }
     }
 

@@ -44,6 +44,8 @@ pub(super) struct Link {
     broken: watch::Sender<bool>,
     /// `None`: not yet, or there is nobody who could.
     vouched: watch::Sender<Option<Instant>>,
+    /// The same, by sentinels or other primaries alone.
+    witnessed: watch::Sender<Option<Instant>>,
     has_witnesses: bool,
     /// Before this instant no write is acknowledged.
     settled: OnceLock<Instant>,
@@ -78,9 +80,17 @@ impl Link {
             drivers.push(drive(line.1, broken.clone()));
             waiting = Some(Waiting::new(line.0, settings.guarantee, settings.deadline));
         }
-        let (address, vouched) = (address.clone(), watch::Sender::new(None));
-        let settled = OnceLock::new();
-        Ok(Self { address, connection, waiting, broken, vouched, has_witnesses, settled, drivers })
+        Ok(Self {
+            address: address.clone(),
+            connection,
+            waiting,
+            broken,
+            vouched: watch::Sender::new(None),
+            witnessed: watch::Sender::new(None),
+            has_witnesses,
+            settled: OnceLock::new(),
+            drivers,
+        })
     }
 
     /// Where the server is.
@@ -167,13 +177,39 @@ impl Link {
 
     /// At this instant the server was the primary.
     pub(super) fn vouch(&self, at: Instant) {
-        self.vouched.send_if_modified(|vouched| {
-            let later = vouched.is_none_or(|before| before < at);
-            if later {
-                *vouched = Some(at);
+        raise(&self.vouched, at);
+    }
+
+    /// At this instant its witnesses saw it to be the primary, and nobody at work to replace it.
+    pub(super) fn witness(&self, at: Instant) {
+        raise(&self.witnessed, at);
+        self.vouch(at);
+    }
+
+    /// Waits until they have said so at this instant or later; `ask` makes them speak.
+    ///
+    /// # Errors
+    /// [`StoreError::NotConfirmed`]: what was written before it may be lost yet.
+    pub(super) async fn until_witnessed(
+        &self,
+        since: Instant,
+        deadline: Instant,
+        ask: impl Fn(),
+    ) -> Result<(), StoreError> {
+        let mut witnessed = self.witnessed.subscribe();
+        ask();
+        let since = |at: &Option<Instant>| at.is_some_and(|at| at >= since);
+        let reason = tokio::select! {
+            found = witnessed.wait_for(since) => match found {
+                Ok(_) => return Ok(()),
+                Err(_) => "shutting down",
+            },
+            () = self.until_broken() => "the connection was lost",
+            () = sleep_until(deadline.into()) => {
+                "nobody confirms within the deadline that the primary is not being replaced"
             }
-            later
-        });
+        };
+        Err(StoreError::NotConfirmed(reason.to_owned()))
     }
 
     /// Since when it is vouched for, if it ever was.
@@ -229,6 +265,16 @@ impl Drop for Link {
     fn drop(&mut self) {
         self.drivers.iter().for_each(JoinHandle::abort);
     }
+}
+
+fn raise(instant: &watch::Sender<Option<Instant>>, at: Instant) {
+    instant.send_if_modified(|known| {
+        let later = known.is_none_or(|before| before < at);
+        if later {
+            *known = Some(at);
+        }
+        later
+    });
 }
 
 fn drive(driver: Driver, broken: watch::Sender<bool>) -> JoinHandle<()> {

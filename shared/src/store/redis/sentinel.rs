@@ -11,6 +11,13 @@
 //! acknowledges anything ([`SETTLING`]). This holds whatever the failover was like: when
 //! sentinels find a primary down that its clients reach, and when one is replaced by hand while it
 //! lives (`SENTINEL FAILOVER`), which is not told to be anything but a primary for eight seconds.
+//!
+//! The sentinel that leads a failover goes through with it though the primary is back by then and
+//! the others, who gave it their votes, see nothing wrong any more. What such a primary takes may
+//! be confirmed by a replica that is not the chosen one. So one sentinel that is replacing the
+//! primary outweighs a majority, and a confirmed write is acknowledged once the sentinels have been
+//! asked after that (`until_safe` in `kept`). A leader that reaches the others and not us is not
+//! seen: there only confirmation by all replicas is proof.
 
 use std::{
     collections::HashMap,
@@ -20,10 +27,10 @@ use std::{
 };
 
 use ::redis::{RedisError, Value, aio::MultiplexedConnection, cmd};
-use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::{
     sync::{Mutex, Notify},
-    time::{sleep, timeout},
+    time::{sleep, timeout_at},
 };
 
 use super::{
@@ -38,7 +45,11 @@ const INTERVAL: Duration = Duration::from_millis(250);
 /// From when a majority names another primary until nobody believes the one before it.
 const SETTLING: Duration = GOOD_FOR.saturating_add(INTERVAL);
 /// What in the flags of a primary speaks against it.
-const DOUBTS: [&str; 4] = ["s_down", "o_down", "failover_in_progress", "force_failover"];
+const DOUBTS: [&str; 2] = ["s_down", "o_down"];
+/// What there says that the sentinel is replacing it.
+const AT_WORK: [&str; 2] = ["failover_in_progress", "force_failover"];
+/// Once a majority agrees, how long the others get to object.
+const OBJECTION: Duration = Duration::from_millis(100);
 
 /// All sentinels of one primary.
 pub(super) struct Sentinels {
@@ -56,9 +67,18 @@ struct Open(MultiplexedConnection, tokio::task::JoinHandle<()>);
 #[derive(Debug, PartialEq, Eq)]
 struct Report {
     primary: Endpoint,
-    is_well: bool,
+    health: Health,
     /// How many sentinels there are.
     sentinels: usize,
+}
+
+/// What a sentinel thinks of the primary that it names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Health {
+    Well,
+    Down,
+    /// This sentinel is putting another one in its place.
+    BeingReplaced,
 }
 
 impl Sentinels {
@@ -102,7 +122,7 @@ impl Sentinels {
             return Err(format!("the sentinels name {primary}"));
         }
         link.settle(since + SETTLING);
-        link.vouch(at);
+        link.witness(at);
         Ok(())
     }
 
@@ -125,19 +145,31 @@ impl Sentinels {
                 return;
             }
             match named {
-                Ok(_) => link.vouch(at),
+                Ok(_) => link.witness(at),
                 Err(reason) => tracing::debug!(reason, "the sentinels do not confirm the primary"),
             }
         }
     }
 
     async fn named(&self, deadline: Duration) -> Result<Endpoint, String> {
-        let asked = self.settings.sentinels.iter().zip(&self.connections);
-        let asked = asked.map(|(at, connection)| async move {
-            let report = timeout(deadline / 2, self.ask(at, connection)).await;
-            report.unwrap_or_else(|_| Err("no answer within the deadline".to_owned()))
+        let silent = || Err("no answer within the deadline".to_owned());
+        let sentinels = self.settings.sentinels.iter().zip(&self.connections);
+        let mut reports: Vec<_> = sentinels.clone().map(|_| silent()).collect();
+        let asked = sentinels.enumerate().map(|(place, (at, connection))| async move {
+            (place, self.ask(at, connection).await)
         });
-        judge(join_all(asked).await)
+        let mut asked: FuturesUnordered<_> = asked.collect();
+        let mut until = Instant::now() + deadline / 2;
+        while let Ok(Some((place, report))) = timeout_at(until.into(), asked.next()).await {
+            if let Some(known) = reports.get_mut(place) {
+                *known = report;
+            }
+            // One that is away must not hold up each write.
+            if judge(&reports).is_ok() {
+                until = until.min(Instant::now() + OBJECTION);
+            }
+        }
+        judge(&reports)
     }
 
     async fn ask(&self, at: &Endpoint, connection: &Mutex<Option<Open>>) -> Result<Report, String> {
@@ -180,26 +212,41 @@ impl Report {
         let others: usize = answer.get("num-other-sentinels")?.parse().ok()?;
         let host = answer.get("ip")?.clone();
         let port = answer.get("port")?.parse().ok()?;
-        let is_well = !answer.get("flags")?.split(',').any(|flag| DOUBTS.contains(&flag));
-        Some(Self { primary: Endpoint { host, port }, is_well, sentinels: others + 1 })
+        let flags = answer.get("flags")?;
+        let has = |some: &[&str]| flags.split(',').any(|flag| some.contains(&flag));
+        let health = if has(&AT_WORK) {
+            Health::BeingReplaced
+        } else if has(&DOUBTS) {
+            Health::Down
+        } else {
+            Health::Well
+        };
+        Some(Self { primary: Endpoint { host, port }, health, sentinels: others + 1 })
     }
 }
 
-/// The primary that a majority names and sees nothing wrong with.
-fn judge(reports: Vec<Result<Report, String>>) -> Result<Endpoint, String> {
+/// The primary that a majority names and sees nothing wrong with, and none is replacing.
+fn judge(reports: &[Result<Report, String>]) -> Result<Endpoint, String> {
     let known = reports.iter().flatten().map(|report| report.sentinels).max().unwrap_or(0);
     let needed = known.max(reports.len()) / 2 + 1;
     let mut votes: HashMap<&Endpoint, usize> = HashMap::new();
     let (mut doubts, mut failure) = (0, None);
-    for report in &reports {
+    for report in reports {
         match report {
-            Ok(report) if report.is_well => *votes.entry(&report.primary).or_default() += 1,
+            Ok(Report { primary, health: Health::Well, .. }) => {
+                *votes.entry(primary).or_default() += 1;
+            }
             Ok(_) => doubts += 1,
             Err(reason) => failure = Some(reason),
         }
     }
     let most = votes.values().copied().max().unwrap_or(0);
     if let Some((primary, _)) = votes.into_iter().find(|(_, count)| *count >= needed) {
+        let replaces =
+            |report: &Report| report.health == Health::BeingReplaced && report.primary == *primary;
+        if reports.iter().flatten().any(replaces) {
+            return Err(format!("a sentinel is replacing the primary {primary}"));
+        }
         return Ok(primary.clone());
     }
     if reports.len() < needed {
@@ -241,7 +288,12 @@ mod tests {
 
     fn says(host: &str, is_well: bool, sentinels: usize) -> Result<Report, String> {
         let primary = Endpoint { host: host.to_owned(), port: 6379 };
-        Ok(Report { primary, is_well, sentinels })
+        let health = if is_well { Health::Well } else { Health::Down };
+        Ok(Report { primary, health, sentinels })
+    }
+
+    fn replaces(host: &str) -> Result<Report, String> {
+        says(host, true, 3).map(|report| Report { health: Health::BeingReplaced, ..report })
     }
 
     fn silent() -> Result<Report, String> {
@@ -250,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_majority_of_all_sentinels_decides_and_none_less() {
-        let named = |reports| judge(reports).map(|primary| primary.host);
+        let named = |reports: Vec<_>| judge(&reports).map(|primary| primary.host);
         assert_eq!(named(vec![says("a", true, 3), says("a", true, 3), silent()]), Ok("a".into()));
         assert_eq!(named(vec![says("a", true, 1)]), Ok("a".into()));
         for undecided in [
@@ -266,8 +318,17 @@ mod tests {
     }
 
     #[test]
+    fn one_sentinel_that_replaces_the_primary_outweighs_a_majority() {
+        let mut reports = [says("a", true, 3), says("a", true, 3), replaces("a")];
+        assert!(judge(&reports).unwrap_err().contains("replacing"));
+        // What it replaces is not what the others name by now.
+        reports[2] = replaces("b");
+        assert_eq!(judge(&reports).map(|primary| primary.host), Ok("a".into()));
+    }
+
+    #[test]
     fn a_url_that_names_too_few_sentinels_is_told_so() {
-        let error = judge(vec![says("a", true, 3)]).unwrap_err();
+        let error = judge(&[says("a", true, 3)]).unwrap_err();
         assert!(error.contains("name them all"), "{error}");
     }
 
@@ -278,10 +339,15 @@ mod tests {
                 [("ip", "10.0.0.1"), ("port", "1"), ("flags", flags), ("num-other-sentinels", "2")];
             fields.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
         };
-        assert!(Report::of(&answer("master")).unwrap().is_well);
-        assert!(Report::of(&answer("master,disconnected")).unwrap().is_well);
-        for flags in ["s_down,master", "master,s_down,o_down", "master,failover_in_progress"] {
-            assert!(!Report::of(&answer(flags)).unwrap().is_well, "{flags}");
+        for (flags, health) in [
+            ("master", Health::Well),
+            ("master,disconnected", Health::Well),
+            ("s_down,master", Health::Down),
+            ("master,s_down,o_down", Health::Down),
+            ("master,s_down,failover_in_progress", Health::BeingReplaced),
+            ("master,failover_in_progress,force_failover", Health::BeingReplaced),
+        ] {
+            assert_eq!(Report::of(&answer(flags)).unwrap().health, health, "{flags}");
         }
     }
 }

@@ -175,8 +175,11 @@ impl Servers {
 
     async fn confirm_answer(&self, name: &str, answer: &Answer) -> Result<(), StoreError> {
         match &self.topology {
-            Kind::One(_) => {
+            Kind::One(kept) => {
                 answer.link.confirm(&self.names.mark(None), false).await?;
+                if !self.settings.guarantee.is_none() {
+                    kept.until_safe(&answer.link, self.deadline()).await?;
+                }
                 answer.link.until_settled().await;
                 Ok(())
             }

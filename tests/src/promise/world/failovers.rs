@@ -68,8 +68,8 @@ impl World {
                 self.freeze(&group.members[primary], dice, over).await;
                 self.recorder.fault_over(fault);
             }
-            // The old primary is not asked: what one replica confirms meanwhile may be lost.
-            70..85 if self.plan.confirmations() == 2 => {
+            // The old primary is not asked, and what it takes meanwhile is not acknowledged.
+            70..85 if self.plan.confirmations() > 0 => {
                 let fault = self.begin("the primary is replaced by hand");
                 if group.fail_over().await {
                     group.wait_for_another_than(primary).await;

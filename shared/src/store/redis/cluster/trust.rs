@@ -2,7 +2,9 @@
 //!
 //! A node is believed when, counted with itself, a majority of the primaries that have
 //! slots lists it as a primary and sees nothing wrong with it: for a failover such a
-//! majority has to have found it failed, so one of any other majority knows. What is
+//! majority has to have found it failed, so one of any other majority knows, and for twice as
+//! long as a failover may take (`clearNodeFailureIfNeeded` in Redis's cluster.c) also when it is
+//! back. So what a replica confirmed before such a majority was asked no failover loses. What is
 //! proven is the oldest of what each node proves, and only while those who are believed
 //! claim all slots themselves.
 
@@ -32,7 +34,7 @@ impl Survey {
                 needed => asked.get(needed - 1).copied(),
             };
             if let Some(at) = at.filter(|_| report.view.myself().is_some_and(|it| it.is_well)) {
-                link.vouch(at);
+                link.witness(at);
             }
         }
     }
