@@ -20,7 +20,10 @@ use crate::view::{Birth, Stripe, View};
 mod view;
 
 mod sync {
-    pub(crate) use loom::sync::atomic::{AtomicU64, Ordering};
+    pub(crate) use loom::sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    };
 }
 
 const STRIPE: Stripe = Stripe(1);
@@ -144,5 +147,20 @@ fn a_birth_after_the_read_would_be_wrong() {
         changing.join().unwrap();
         let lands = world.view.is_unchanged(STRIPE, birth);
         assert!(!lands || value == NEW, "an old copy outlived the change");
+    });
+}
+
+/// What is made from a copy that is held bears a birth of its own (`memory/learning.rs`).
+#[test]
+fn what_is_made_of_a_held_copy_never_outlives_its_change() {
+    loom::model(|| {
+        let world = World::new();
+        let (held, value) = world.fill();
+        let changing = in_the_background(&world, World::change);
+        let birth = world.view.birth();
+        let made = world.view.is_unchanged(STRIPE, held).then_some(value);
+        changing.join().unwrap();
+        let lands = world.view.is_unchanged(STRIPE, birth);
+        assert!(!lands || made != Some(OLD), "an old copy outlived the change");
     });
 }

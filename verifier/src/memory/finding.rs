@@ -10,16 +10,13 @@ use tessera_shared::{
     store::StoreError,
 };
 
-use super::{
-    Digest, Found, Known, Memory,
-    facts::Source,
-    following::Proof,
-    learning::{SHORT, rare},
-};
+use super::{Digest, Found, Known, Memory, facts::Source, following::Proof, learning::rare};
 
 /// Look-ups of one batch that are under way at the same time: enough for a store to
 /// pipeline them, and few enough that a batch leaves room for others.
 const SIDE_BY_SIDE: usize = 256;
+/// How often what has aged while a batch was worked on is looked for again.
+const ROUNDS: usize = 3;
 /// Signatures of one batch that are checked in a row: about a millisecond of work.
 pub(super) const CHECKS_AT_A_TIME: usize = 16;
 
@@ -153,8 +150,26 @@ impl Memory {
                 self.counts.misses(u64::from(place.is_some()));
             }
         }
-        // Access tokens, and what must be read alone: those are asked side by side.
-        let mut missing = questions.iter().zip(&mut found).filter(|(_, found)| found.is_none());
+        // Access tokens, and what must be read alone; then what has aged meanwhile.
+        for _ in 0..ROUNDS {
+            self.find_missing(questions, &mut found).await?;
+            for place in &mut found {
+                place.take_if(|found| !self.is_fresh(found.proof, self.bound));
+            }
+            if found.iter().all(Option::is_some) {
+                return Ok(found.into_iter().flatten().collect());
+            }
+        }
+        Err(StoreError::Unavailable("the batch took too long to answer".to_owned()))
+    }
+
+    /// Finds what is missing, side by side.
+    async fn find_missing(
+        self: &Arc<Self>,
+        questions: &[(&str, Duration)],
+        found: &mut [Option<Found>],
+    ) -> Result<(), StoreError> {
+        let mut missing = questions.iter().zip(found).filter(|(_, found)| found.is_none());
         loop {
             let (mut places, mut finding, mut checks) = (Vec::new(), Vec::new(), 0);
             while places.len() < SIDE_BY_SIDE
@@ -166,7 +181,7 @@ impl Memory {
                 finding.push(self.find(token, *limit));
             }
             if places.is_empty() {
-                break;
+                return Ok(());
             }
             for (place, one) in places.into_iter().zip(try_join_all(finding).await?) {
                 *place = Some(one);
@@ -174,7 +189,6 @@ impl Memory {
             // Other calls of this thread need not wait for all signatures of a batch.
             tokio::task::yield_now().await;
         }
-        found.into_iter().map(|found| found.ok_or(SHORT)).collect()
     }
 
     /// Learns from what is held and from the store. `None`: the view is too old for that,
@@ -215,13 +229,13 @@ impl Memory {
             },
         };
         let age = self.following.age(proof).filter(|age| *age <= limit.min(self.bound));
-        Ok(age.map(|age| Found { known: Some(known), refusal, as_of: now.before(age) }))
+        Ok(age.map(|age| Found { known: Some(known), refusal, as_of: now.before(age), proof }))
     }
 
     /// Learns from the store alone: true of it now, whatever was told.
     async fn learn_alone(self: &Arc<Self>, asked: &Asked) -> Result<Found, StoreError> {
         // Before the read: what the store says afterwards is at least this young.
-        let as_of = self.clock.now();
+        let (as_of, proof) = (self.clock.now(), self.following.of_a_read());
         let known = self.learn(Source::Store, asked).await?;
         let refusal = match known.at(as_of) {
             Err(reason) => Some(reason),
@@ -230,6 +244,9 @@ impl Memory {
                 None => None,
             },
         };
-        Ok(Found { known: Some(known), refusal, as_of })
+        if !self.is_fresh(proof, self.bound) {
+            return Err(StoreError::Unavailable("the store took too long to answer".to_owned()));
+        }
+        Ok(Found { known: Some(known), refusal, as_of, proof })
     }
 }

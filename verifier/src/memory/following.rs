@@ -20,6 +20,11 @@ pub(super) const IMPORTS: Stripe = KEY_SET;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Proof(u64);
 
+impl Proof {
+    /// Of what is true whatever the store says.
+    pub(super) const NEVER_OLD: Self = Self(ALWAYS);
+}
+
 /// What the store told so far.
 pub(crate) struct Following {
     view: View,
@@ -43,6 +48,12 @@ impl Following {
 
     pub(super) fn proof(&self) -> Proof {
         Proof(self.view.proof())
+    }
+
+    /// What a read proves that is sent now.
+    pub(super) fn of_a_read(&self) -> Proof {
+        // 0 is no proof.
+        Proof(self.now().max(1))
     }
 
     /// How old the proof is by now; `None`: there is none.

@@ -31,6 +31,8 @@ pub(crate) struct Known {
     token: i64,
     /// The last span of [`GRAIN`] in which a use was noted, counted from the epoch.
     noted: AtomicU32,
+    /// In bytes, what this one brought that others may share.
+    shared: u32,
 }
 
 /// A token that is good at its time, for some questions.
@@ -80,17 +82,28 @@ impl Known {
             outcome: Err(reason),
             token: 0,
             noted: AtomicU32::new(0),
+            shared: 0,
         }
     }
 
+    /// `share` answers the grant that stands for all like it, and whether that is this one.
     pub(super) fn found(
         finding: Finding,
         revocable: Option<Revocable>,
         birth: Birth,
         stripes: [Stripe; 4],
-        share: impl FnOnce(Grant) -> Arc<Grant>,
+        share: impl FnOnce(Grant) -> (Arc<Grant>, bool),
     ) -> Self {
-        let outcome = finding.outcome.map(|good| Granted::from_parts(good, revocable, share));
+        let mut shared = 0;
+        let outcome = finding.outcome.map(|good| {
+            Granted::from_parts(good, revocable, |grant| {
+                let (grant, is_new) = share(grant);
+                if is_new {
+                    shared = u32::try_from(grant.size()).unwrap_or(u32::MAX);
+                }
+                grant
+            })
+        });
         Self {
             birth,
             stripes,
@@ -98,6 +111,7 @@ impl Known {
             outcome,
             token: finding.token.map_or(0, TokenId::get),
             noted: AtomicU32::new(0),
+            shared,
         }
     }
 
@@ -120,7 +134,7 @@ impl Known {
             let revocable = granted.revocable.as_ref().map_or(0, |it| size_of_val(&**it));
             granted.encoded.len() + networks + revocable
         });
-        size_of::<Self>() + 2 * size_of::<usize>() + own
+        size_of::<Self>() + 2 * size_of::<usize>() + own + self.shared as usize
     }
 
     /// What is granted at `now`, or why the token is refused, whatever is asked.
@@ -155,6 +169,18 @@ impl Known {
 
     fn token(&self) -> Option<TokenId> {
         TokenId::try_from(self.token).ok()
+    }
+}
+
+impl Grant {
+    /// In bytes, what holding it costs.
+    pub(super) fn size(&self) -> usize {
+        let texts = |texts: &mut dyn Iterator<Item = &str>| -> usize {
+            texts.map(|text| size_of::<String>() + text.len()).sum()
+        };
+        let audiences = texts(&mut self.audiences.iter().map(String::as_str));
+        let scopes = texts(&mut self.scopes.iter());
+        size_of::<Self>() + 2 * size_of::<usize>() + self.encoded.len() + audiences + scopes
     }
 }
 

@@ -30,10 +30,13 @@ mod view;
 
 /// The view's primitives: the test of its interleavings puts others in their place.
 mod sync {
-    pub(super) use std::sync::atomic::{AtomicU64, Ordering};
+    pub(super) use std::sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    };
 }
 
-use std::{sync::Arc, time::Duration};
+use std::{hash::Hash, sync::Arc, time::Duration};
 
 use quick_cache::{
     DefaultHashBuilder, OptionsBuilder, Weighter,
@@ -61,8 +64,14 @@ const LOOKS_PER_BOUND: u32 = 16;
 /// Of the memory for tokens, the part for refused ones: a flood of them can push out
 /// each other, and no good one.
 const REFUSED_PART: u64 = 16;
-/// Combinations of role, scopes and audiences that are held once for all their tokens.
-const GRANTS: usize = 10_000;
+/// Of the memory for tokens, the part for combinations of role, scopes and audiences, which
+/// are held once for all their tokens.
+const GRANTS_PART: u64 = 16;
+/// What a token takes, about, and a grant, in bytes.
+const TOKEN: u64 = 300;
+const GRANT: u64 = 1000;
+/// For how many entries a map is laid out at least.
+const FEWEST: usize = 1000;
 /// What one more token costs in the map itself, in bytes, as measured.
 const MAP_OVERHEAD: usize = 80;
 
@@ -78,7 +87,7 @@ pub(crate) struct Memory {
     facts: Facts,
     granted: Tokens,
     refused: Tokens,
-    grants: Cache<Box<[u8]>, Arc<Grant>>,
+    grants: Cache<Box<[u8]>, Arc<Grant>, Size>,
     flights: Flights,
     /// Of questions that ask for the store as it is now.
     strong_flights: Flights,
@@ -93,11 +102,13 @@ pub(crate) struct Found {
     refusal: Option<Reason>,
     /// The answer is true of the store at this instant or later.
     pub(crate) as_of: Timestamp,
+    /// The same instant, of a clock that nobody sets.
+    proof: Proof,
 }
 
 impl Found {
     fn of_form(reason: Reason, now: Timestamp) -> Self {
-        Self { known: None, refusal: Some(reason), as_of: now }
+        Self { known: None, refusal: Some(reason), as_of: now, proof: Proof::NEVER_OLD }
     }
 
     /// Notes that it was granted at `now`.
@@ -126,6 +137,12 @@ impl Weighter<Digest, Arc<Known>> for Size {
     }
 }
 
+impl Weighter<Box<[u8]>, Arc<Grant>> for Size {
+    fn weight(&self, key: &Box<[u8]>, grant: &Arc<Grant>) -> u64 {
+        (grant.size() + key.len() + MAP_OVERHEAD) as u64
+    }
+}
+
 impl Memory {
     /// A memory of at most about `bytes` for tokens, that follows `store`.
     pub(crate) fn new(
@@ -143,9 +160,9 @@ impl Memory {
             opaque,
             bound,
             following,
-            granted: tokens(bytes - bytes / REFUSED_PART),
-            refused: tokens(bytes / REFUSED_PART),
-            grants: Cache::new(GRANTS),
+            granted: held(bytes - bytes / REFUSED_PART - bytes / GRANTS_PART, TOKEN),
+            refused: held(bytes / REFUSED_PART, TOKEN),
+            grants: held(bytes / GRANTS_PART, GRANT),
             flights: Flights::default(),
             strong_flights: Flights::default(),
             counts: Counts::default(),
@@ -172,7 +189,8 @@ impl Memory {
     fn recall(&self, digest: &Digest, now: Timestamp, limit: Duration) -> Option<Found> {
         let look = self.look(now);
         let (known, refusal) = look.at(digest)?;
-        let found = Found { known: Some(known), refusal, as_of: look.as_of(limit)? };
+        let as_of = look.as_of(limit)?;
+        let found = Found { known: Some(known), refusal, as_of, proof: look.proof };
         self.counts.hits(1);
         Some(found)
     }
@@ -188,13 +206,14 @@ impl Memory {
         self.following.age(proof).is_some_and(|age| age <= limit.min(self.bound))
     }
 
-    fn share(&self, grant: Grant) -> Arc<Grant> {
+    /// The one that stands for all grants like it, and whether that is this one.
+    fn share(&self, grant: Grant) -> (Arc<Grant>, bool) {
         if let Some(shared) = self.grants.get(&grant.encoded) {
-            return shared;
+            return (shared, false);
         }
         let grant = Arc::new(grant);
         self.grants.insert(grant.encoded.clone(), grant.clone());
-        grant
+        (grant, true)
     }
 
     fn hold(&self, digest: Digest, known: &Arc<Known>) {
@@ -267,8 +286,12 @@ impl Look<'_> {
     }
 }
 
-fn tokens(bytes: u64) -> Tokens {
-    let items = usize::try_from(bytes / 300).unwrap_or(usize::MAX).max(1_000);
+/// Of at most so many bytes, in entries of about that size.
+fn held<K: Eq + Hash, V: Clone>(bytes: u64, each: u64) -> Cache<K, V, Size>
+where
+    Size: Weighter<K, V>,
+{
+    let items = usize::try_from(bytes / each).unwrap_or(usize::MAX).max(FEWEST);
     let mut options = OptionsBuilder::new();
     options.estimated_items_capacity(items).weight_capacity(bytes);
     match options.build() {

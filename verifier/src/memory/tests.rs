@@ -5,7 +5,10 @@ mod flights;
 mod foreign;
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
     time::{Duration, Instant},
 };
 
@@ -65,6 +68,14 @@ impl World {
         let found = self.memory.find(token, limit).await?;
         let now = tessera_shared::clock::Clock::now(&*self.clock);
         Ok(found.verdict(now).err())
+    }
+}
+
+/// Returns when more than this is over.
+fn pass(span: Duration) {
+    let begun = Instant::now();
+    while begun.elapsed() <= span {
+        std::thread::yield_now();
     }
 }
 
@@ -153,8 +164,10 @@ async fn a_view_that_is_not_proven_asks_the_store_each_time() {
 
 #[tokio::test]
 async fn a_view_past_the_bound_asks_the_store_each_time() {
-    let world = World::unproven(1 << 20, Duration::from_nanos(1));
+    const SHORT: Duration = Duration::from_millis(500);
+    let world = World::unproven(1 << 20, SHORT);
     world.prove();
+    pass(SHORT);
     let token = world.store.put_token(7, |_| {});
     assert_eq!(world.ask(&token).await.unwrap(), None);
     world.store.cut();
@@ -260,4 +273,39 @@ async fn a_batch_reads_all_that_it_lacks_at_once() {
     assert_eq!(world.store.reads(), 2, "the tokens, and their owner");
     world.store.cut();
     assert_eq!(world.memory.find_all(&questions).await.unwrap().len(), 100);
+}
+
+#[tokio::test]
+async fn a_batch_that_took_long_looks_again_at_what_it_found_first() {
+    const SHORT: Duration = Duration::from_millis(200);
+    let world = World::unproven(1 << 20, SHORT);
+    let (held, other) = (world.store.put_token(7, |_| {}), world.store.put_token(8, |_| {}));
+    world.prove();
+    world.ask(&held).await.unwrap();
+    let (store, begun) = (Arc::downgrade(&world.store), AtomicBool::new(false));
+    world.store.meanwhile(move || {
+        let Some(store) = store.upgrade().filter(|_| !begun.swap(true, Relaxed)) else { return };
+        pass(SHORT);
+        store.put_token(7, |token| token.revoked_at = 1);
+        store.follower().unwrap().proven(Instant::now());
+    });
+    world.prove();
+    let questions = [&held, &other].map(|token| (token.as_str(), Duration::MAX));
+    let found = world.memory.find_all(&questions).await.unwrap();
+    assert!(found[0].verdict(NOW).is_err(), "it was held a bound ago");
+    assert!(found[1].verdict(NOW).is_ok());
+}
+
+#[tokio::test]
+async fn what_tokens_share_is_counted_as_well() {
+    let world = World::new();
+    for id in 1..300 {
+        let audiences = (0..16).map(|n| format!("{id}-{n}-{}", "a".repeat(240))).collect();
+        let token = world.store.put_token(id, |token| token.audiences = audiences);
+        assert_eq!(world.ask(&token).await.unwrap(), None);
+    }
+    let Memory { granted, grants, .. } = &*world.memory;
+    assert!(granted.weight() + grants.weight() <= 1 << 20);
+    // Each of them alone takes 8 kB.
+    assert!(granted.len() < 200, "{} are held", granted.len());
 }

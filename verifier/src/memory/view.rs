@@ -1,8 +1,9 @@
 //! How much of what is held is still true, and since when that is known.
 //!
 //! The rule that no fill breaks: **a copy bears the number of the last change that was
-//! told before its read was sent.** Every change gets the next number, and leaves it on
-//! the stripe of its key. So a copy is good while no stripe that it rests on bears a
+//! told before its read was sent.** Every change gets the next number, leaves it on
+//! the stripe of its key, and then lets it be seen: in that order, since what is made of a copy
+//! that is held bears a birth of its own, and is looked at before it is made. So a copy is good while no stripe that it rests on bears a
 //! higher number, and there is nothing to remove, and no order in which a slow
 //! read and a quick change could go wrong: a copy from before the change is born dead.
 //! Keys share stripes; a neighbour's change costs a read, never an answer.
@@ -15,7 +16,7 @@
 //! out one by one (`tests/interleavings.rs`).
 
 use super::sync::{
-    AtomicU64,
+    AtomicU64, Mutex,
     Ordering::{AcqRel, Acquire},
 };
 
@@ -33,6 +34,8 @@ pub(crate) const ALWAYS: u64 = u64::MAX;
 /// The changes of one store, as they are told.
 pub(crate) struct View {
     changes: AtomicU64,
+    /// Of those who tell changes: each has a number to itself.
+    turn: Mutex<()>,
     last_change: Box<[AtomicU64]>,
     /// In nanoseconds after the start of the process; 0: never.
     proven: AtomicU64,
@@ -41,7 +44,12 @@ pub(crate) struct View {
 impl View {
     pub(crate) fn new(stripes: u16) -> Self {
         let last_change = (0..stripes).map(|_| AtomicU64::new(0)).collect();
-        Self { changes: AtomicU64::new(0), last_change, proven: AtomicU64::new(0) }
+        Self {
+            changes: AtomicU64::new(0),
+            turn: Mutex::new(()),
+            last_change,
+            proven: AtomicU64::new(0),
+        }
     }
 
     /// Call it before the read is sent.
@@ -62,18 +70,22 @@ impl View {
 
     /// A key of `stripe` changed.
     pub(crate) fn change(&self, stripe: Stripe) {
-        let change = self.changes.fetch_add(1, AcqRel) + 1;
+        let _turn = self.turn.lock();
+        let change = self.changes.load(Acquire) + 1;
         if let Some(last_change) = self.last_change.get(usize::from(stripe.0)) {
             last_change.fetch_max(change, AcqRel);
         }
+        self.changes.fetch_max(change, AcqRel);
     }
 
     /// Any key may have changed.
     pub(crate) fn change_all(&self) {
-        let change = self.changes.fetch_add(1, AcqRel) + 1;
+        let _turn = self.turn.lock();
+        let change = self.changes.load(Acquire) + 1;
         for last_change in &self.last_change {
             last_change.fetch_max(change, AcqRel);
         }
+        self.changes.fetch_max(change, AcqRel);
     }
 
     /// All changes up to `instant` have been told.

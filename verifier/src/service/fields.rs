@@ -10,6 +10,8 @@ use tessera_shared::examine::Terms;
 const TOKEN: u8 = 1;
 const AUDIENCE: u8 = 2;
 const REQUIRED_SCOPES: u8 = 3;
+/// Scopes in one question.
+pub(super) const MOST_SCOPES: usize = 64;
 /// `BatchVerifyRequest`'s field.
 const REQUESTS: u8 = 1;
 
@@ -46,16 +48,16 @@ impl<'a> Question<'a> {
     #[inline]
     pub(super) fn parse(message: &'a [u8]) -> Option<Self> {
         let mut question = Self { message, token: &[], audience: &[] };
-        let mut fields = Fields(message);
+        let (mut fields, mut scopes) = (Fields(message), 0);
         while !fields.0.is_empty() {
             match fields.next()? {
                 (TOKEN, token) => question.token = token,
                 (AUDIENCE, audience) => question.audience = audience,
-                (REQUIRED_SCOPES, _) => {}
+                (REQUIRED_SCOPES, _) => scopes += 1,
                 _ => return None,
             }
         }
-        Some(question)
+        (scopes <= MOST_SCOPES).then_some(question)
     }
 
     #[inline]

@@ -10,10 +10,9 @@ use tessera_shared::{
     role::{LONGEST_SCOPE, is_scope},
 };
 
-use super::failure::Violation;
+use super::{failure::Violation, fields::MOST_SCOPES};
 
 pub(super) const LONGEST_AUDIENCE: usize = 255;
-const MOST_SCOPES: usize = 64;
 /// An IPv6 address in its longest form, which ends as an IPv4 address.
 const LONGEST_ADDRESS: usize = 45;
 /// The longest `google.protobuf.Duration`, in seconds: about 10,000 years.

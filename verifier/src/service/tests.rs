@@ -138,6 +138,13 @@ async fn a_wrong_field_is_named_and_not_repeated() {
         assert_eq!(wrong_fields(&status.get_error_details()), [field]);
         assert!(!format!("{status:?}").contains("s3cret"));
     }
+    // Of a token that is held too, though it has each of these scopes.
+    let held = running.store.put_token(7, |_| {});
+    verify(&running, asking(&held)).await.unwrap();
+    let held = |scopes| VerifyRequest { required_scopes: scopes, ..asking(&held) };
+    assert!(verify(&running, held(vec!["cdn:purge".into(); 64])).await.is_ok());
+    let status = verify(&running, held(vec!["cdn:purge".into(); 65])).await.unwrap_err();
+    assert_eq!(wrong_fields(&status.get_error_details()), ["required_scopes"]);
     let both = VerifyRequest { client_address: "x".into(), audience: "a".repeat(256), ..with() };
     let status = verify(&running, both).await.unwrap_err();
     assert_eq!(wrong_fields(&status.get_error_details()), ["audience", "client_address"]);
