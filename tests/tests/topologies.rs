@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use redis::cmd;
 use tessera_shared::{
     id::TokenId,
     store::{
@@ -237,4 +238,26 @@ async fn slots_move_under_load_and_no_change_is_missed() {
     assert!(!writing.is_finished(), "{:?}", writing.await);
     writing.abort();
     follower.proves_after(Instant::now()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_became_a_replica_is_asked_nothing() {
+    let redis = Redis::start().await;
+    let (store, key) = (store(&redis.url_as("verifier"), Guarantee::default()), [token(7)]);
+    assert_eq!(store.read(&key).await.unwrap(), [None]);
+    let mut admin = redis.connection().await;
+    let replica_of = |host: &str, port: &str| cmd("REPLICAOF").arg(&[host, port]).to_owned();
+    replica_of("127.0.0.1", "9").exec_async(&mut admin).await.unwrap();
+    eventually("a refusal", || async {
+        match store.read(&key).await {
+            Err(StoreError::Unavailable(why)) => why.contains("is a replica").then_some(()),
+            other => {
+                assert!(other.is_ok(), "{other:?}");
+                None
+            }
+        }
+    })
+    .await;
+    replica_of("NO", "ONE").exec_async(&mut admin).await.unwrap();
+    eventually("an answer", || async { store.read(&key).await.ok() }).await;
 }

@@ -23,11 +23,14 @@ use super::{
     follow::Follower,
     link::Link,
     names::Names,
+    role::{Role, role_of},
     sentinel::Sentinels,
     settings::{Address, RedisSettings},
 };
 use crate::{store::StoreError, told::Told};
 
+/// How often a server without witnesses is asked whether it is a primary still.
+const INTERVAL: Duration = Duration::from_millis(250);
 const FIRST_PAUSE: Duration = Duration::from_millis(25);
 /// Between two attempts to reach a server that is down.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -223,7 +226,11 @@ impl Place {
 
     async fn admit(&self, link: &Link, deadline: Duration) -> Result<(), String> {
         match self {
-            Self::Here(_) => Ok(()),
+            // What lags behind another server proves nothing, and may lag for ever.
+            Self::Here(_) => match role_of(link, deadline).await? {
+                Role::Primary | Role::Untold => Ok(()),
+                Role::Replica => Err("the server is a replica: name the primary".to_owned()),
+            },
             Self::Named(sentinels) => sentinels.admit(link, deadline).await,
         }
     }
@@ -231,7 +238,14 @@ impl Place {
     /// Until the link leads to a primary no more.
     async fn attend(&self, link: &Link, deadline: Duration) {
         match self {
-            Self::Here(_) => std::future::pending().await,
+            // One that does not answer is another's matter.
+            Self::Here(_) => loop {
+                sleep(INTERVAL).await;
+                if role_of(link, deadline).await == Ok(Role::Replica) {
+                    tracing::warn!(store.address = %link.address(), "the server is a replica now");
+                    return;
+                }
+            },
             Self::Named(sentinels) => sentinels.attend(link, deadline).await,
         }
     }

@@ -9,6 +9,7 @@
 //! | `settings`, `tls`, `transport` | where servers are, and a connection to one |
 //! | `link` | one open link, and whether what it says can be believed |
 //! | `kept`, `sentinel` | one primary, found and kept |
+//! | `role` | what a server says that it is |
 //! | `cluster` | many primaries |
 //! | `servers` | which of them a command goes to |
 //! | `follow` | being told of changes, and the heartbeat |
@@ -25,6 +26,7 @@ mod kept;
 mod link;
 mod look;
 mod names;
+mod role;
 mod scripts;
 mod sentinel;
 mod servers;

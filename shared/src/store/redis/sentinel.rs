@@ -26,7 +26,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use ::redis::{RedisError, Value, aio::MultiplexedConnection, cmd};
+use ::redis::{RedisError, aio::MultiplexedConnection, cmd};
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::{
     sync::{Mutex, Notify},
@@ -36,6 +36,7 @@ use tokio::{
 use super::{
     failure::describe,
     link::{GOOD_FOR, Link},
+    role::{Role, role_of},
     settings::{Address, Endpoint, SentinelSettings},
     transport,
 };
@@ -267,12 +268,10 @@ fn is_at(link: &Link, primary: &Address) -> bool {
 
 /// Whether the server says itself that it is a primary.
 async fn is_primary(link: &Link, deadline: Duration) -> Result<(), String> {
-    let role = link.query::<Vec<Value>>(&cmd("ROLE"), Instant::now() + deadline).await;
-    let role = role.map_err(|failure| failure.into_store_error().to_string())?;
-    match role.first() {
-        Some(Value::BulkString(role)) if role == b"master" => Ok(()),
-        Some(Value::SimpleString(role)) if role == "master" => Ok(()),
-        _ => Err("the server is a replica".to_owned()),
+    match role_of(link, deadline).await? {
+        Role::Primary => Ok(()),
+        Role::Replica => Err("the server is a replica".to_owned()),
+        Role::Untold => Err("the server refused ROLE".to_owned()),
     }
 }
 
