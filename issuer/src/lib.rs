@@ -10,6 +10,7 @@
 //! | `keys`, `encryption` | the signing keys, and what they are sealed with |
 //! | `setup` | what the configuration makes |
 //! | `bootstrap`, `sweep` | the first start, the clean-up |
+//! | `unconfirmed` | calls whose writes are done and not confirmed |
 //! | `background` | what goes on beside the calls |
 //! | `durability` | whether the store keeps what it acknowledges |
 //! | `usage` | when permanent tokens are used |
@@ -40,6 +41,7 @@ mod setup;
 mod sweep;
 mod throttle;
 mod tokens;
+mod unconfirmed;
 mod usage;
 
 #[cfg(test)]
@@ -80,6 +82,7 @@ pub use crate::{bootstrap::FirstAdministrator, error::IssuerError};
 use crate::{
     durability::Durability,
     service::{admin::AdminApi, issuer::IssuerApi},
+    unconfirmed::{GoesOn, GoingOn},
 };
 
 /// What logs and traces call it.
@@ -115,6 +118,7 @@ pub async fn run(
     let store_times = Arc::new(StoreTimes::default());
     let spans = StoreSpans::new(traces.clone(), &config.store);
     let store = Arc::new(MeasuredStore::new(store, store_times.clone(), spans));
+    let store = Arc::new(GoingOn(store));
     let core = Arc::new(setup::core(config, store).await?);
     let first = setup::first_start(config)?;
     let durability = Durability::of(config, core.clock.clone())?;
@@ -132,7 +136,7 @@ pub async fn run(
     let pages = Room::new(operation.max_connections);
     let rooms =
         Rooms { connections: connections.clone(), http: pages.clone(), calls: room.clone() };
-    let service = Identified(Counted::new(Shed::new(Timed(routes), room), calls.clone()));
+    let service = Identified(Counted::new(Shed::new(Timed(GoesOn(routes)), room), calls.clone()));
     let service = TracedCalls::new(service, calls.clone(), traces.clone());
     let metrics = metrics::all(core.clone(), calls, store_times, rooms, tls.clone(), &traces);
     let age = operation.max_connection_age;

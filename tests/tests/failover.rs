@@ -9,10 +9,12 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tessera_proto::v1::{DenialReason, ErrorReason, RevokePermanentTokenRequest};
+use tessera_proto::v1::{
+    DenialReason, ErrorReason, ExchangeTokenRequest, RevokePermanentTokenRequest,
+};
 use tessera_tests::{
     ask::{ask, ask_cached, verdict},
-    client::{self, Verifier},
+    client::{self, Credentials, Verifier},
     group::{Cluster, Member, SentinelGroup},
     pair::{Pair, live_through},
     process::Process,
@@ -141,6 +143,11 @@ async fn what_no_replica_confirms_is_told_apart_and_a_retry_finishes_it() {
     let pair = Pair::start(|user| group.url_as(user)).await;
     let admin = pair.admin().await;
     let (token, id) = pair.token(&admin).await;
+    let exchanged = client::issuer(pair.issuer.grpc, &Credentials::api_key(&token))
+        .exchange_token(ExchangeTokenRequest::default())
+        .await
+        .unwrap();
+    let exchanged = exchanged.into_inner().access_token;
     group.members[1..].iter().for_each(Member::stop);
     for _ in 0..2 {
         // The second time it finds the revocation made, and does not take it for safe.
@@ -149,6 +156,9 @@ async fn what_no_replica_confirms_is_told_apart_and_a_retry_finishes_it() {
         let refused = issuer.revoke_permanent_token(request).await;
         assert_refused(refused, Code::Unavailable, ErrorReason::NotConfirmed);
     }
+    // All that follows from it is done as well.
+    let answer = pair.verifier().verify(ask(&exchanged)).await.unwrap().into_inner();
+    assert_eq!(verdict(answer), Err(DenialReason::Revoked));
     group.members[1..].iter().for_each(Member::cont);
     pair.revoke(&admin, id).await;
     let answer = pair.verifier().verify(ask(&token)).await.unwrap().into_inner();

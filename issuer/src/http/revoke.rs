@@ -20,7 +20,7 @@ use serde_json::json;
 use tessera_shared::examine::{Question, Verdict};
 use zeroize::Zeroizing;
 
-use crate::{core::Core, failure::Failure};
+use crate::{core::Core, failure::Failure, unconfirmed};
 
 /// The largest form that is read, in bytes: a token of the largest size, percent-encoded.
 pub(super) const LARGEST_FORM: usize = 32 * 1024;
@@ -67,7 +67,7 @@ async fn answer(
     if !is_its_own {
         admit(core, &credential).await?;
     }
-    match core.end_presented(&token).await.map_err(Refusal::Failed)? {
+    match unconfirmed::go_on(core.end_presented(&token)).await.map_err(Refusal::Failed)? {
         Some(ended) => tracing::info!(?ended, "a token was revoked by who presented it"),
         None if is_its_own => return Err(Refusal::InvalidClient),
         None => {}
