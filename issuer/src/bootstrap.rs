@@ -106,9 +106,13 @@ impl Core {
             return Ok(());
         }
         match self.store.swap(&Key::Roles, old.as_deref(), Some(&new), None).await? {
-            Swap::Done => {
+            Swap::Done if old.is_none() => {
                 tracing::info!(roles = self.catalogue.roles().len(), "published the role catalogue")
             }
+            Swap::Done => tracing::warn!(
+                roles = self.catalogue.roles().len(),
+                "replaced the role catalogue by another one; issuers with other roles undo that at their next start"
+            ),
             Swap::Conflict => return Err(StoreError::Contended.into()),
         }
         Ok(())

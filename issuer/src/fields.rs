@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use ipnet::{IpNet, Ipv4Net};
 use prost_types::{FieldMask, Timestamp as ProtoTimestamp};
 use tessera_shared::{clock::Timestamp, password::LONGEST_PASSWORD};
 
@@ -127,10 +128,23 @@ pub(crate) fn cidrs(values: &[String]) -> Result<Vec<String>, Violation> {
 
 fn cidr(value: &str) -> Option<String> {
     use std::net::IpAddr;
-    if let Ok(address) = value.parse::<IpAddr>() {
-        return Some(ipnet::IpNet::from(address).to_string());
-    }
-    Some(value.parse::<ipnet::IpNet>().ok()?.trunc().to_string())
+    let network = match value.parse::<IpAddr>() {
+        Ok(address) => IpNet::from(address),
+        Err(_) => value.parse::<IpNet>().ok()?.trunc(),
+    };
+    Some(canonical(network).to_string())
+}
+
+/// A caller's address is IPv4 where it is IPv4 mapped into IPv6 (RFC 4291, section 2.5.5.2), so a
+/// network of those is one of IPv4.
+fn canonical(network: IpNet) -> IpNet {
+    const MAPPED: u8 = 96;
+    let mapped = match network {
+        IpNet::V6(v6) => v6.addr().to_ipv4_mapped().zip(v6.prefix_len().checked_sub(MAPPED)),
+        IpNet::V4(_) => None,
+    };
+    let v4 = mapped.and_then(|(address, length)| Ipv4Net::new(address, length).ok());
+    v4.map_or(network, IpNet::V4)
 }
 
 /// An instant after the epoch; finer than a millisecond is cut off.
@@ -160,7 +174,8 @@ pub(crate) fn span(
     value: &prost_types::Duration,
     longest: Duration,
 ) -> Result<Duration, Violation> {
-    let span = Duration::try_from(*value).ok().filter(|span| *span <= longest);
+    let is_one = (0..1_000_000_000).contains(&value.nanos);
+    let span = Duration::try_from(*value).ok().filter(|span| is_one && *span <= longest);
     span.map_or_else(|| wrong(field, format!("0 to {} s", longest.as_secs())), Ok)
 }
 
@@ -214,7 +229,18 @@ mod tests {
         assert_eq!(username("Anna.B@x-Y").unwrap(), "anna.b@x-y");
         assert!(username("anna b").is_err());
         assert_eq!(cidrs(&["10.1.2.3/8".into(), "::1".into()]).unwrap(), ["10.0.0.0/8", "::1/128"]);
+        let mapped = ["::ffff:198.51.100.7/120", "::ffff:192.0.2.1", "::/0", "::ffff:0:0/95"];
+        let parsed = cidrs(&mapped.map(str::to_owned)).unwrap();
+        assert_eq!(parsed, ["198.51.100.0/24", "192.0.2.1/32", "::/0", "::fffe:0:0/95"]);
         assert!(cidrs(&["10.0.0.0/33".into()]).is_err());
+        let span_of = |seconds, nanos| {
+            let value = prost_types::Duration { seconds, nanos };
+            span("overlap", &value, Duration::from_secs(9))
+        };
+        assert_eq!(span_of(8, 999_999_999).unwrap(), Duration::new(8, 999_999_999));
+        for (seconds, nanos) in [(1, -1), (0, 1_000_000_000), (-1, 0), (9, 1), (i64::MAX, 0)] {
+            assert!(span_of(seconds, nanos).is_err(), "{seconds} {nanos}");
+        }
         assert!(audiences(&["a b".into()]).is_err());
         let instant_of = |seconds, nanos| instant("t", &ProtoTimestamp { seconds, nanos });
         assert_eq!(instant_of(1, 2_999_999).unwrap().millis(), 1002);
