@@ -10,6 +10,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
+use quick_cache::DefaultHashBuilder;
 use tessera_serve::trace::Behalf;
 use tessera_shared::{opaque::Presented, store::StoreError};
 use tokio::sync::SetOnce;
@@ -27,7 +28,7 @@ pub(super) struct Flights(Mutex<Board>);
 #[derive(Default)]
 struct Board {
     boarding: Option<Arc<Flight>>,
-    under_way: HashMap<Digest, Seat>,
+    under_way: HashMap<Digest, Seat, DefaultHashBuilder>,
 }
 
 /// One look-up.

@@ -88,8 +88,7 @@ impl StoreReader for RedisStore {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let values =
-            self.servers.read(keys.iter().map(|key| self.names.record(key)).collect()).await?;
+        let values = self.servers.read(keys).await?;
         if values.len() == keys.len() {
             Ok(values)
         } else {

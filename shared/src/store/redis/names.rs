@@ -2,6 +2,8 @@
 //! a foreign token's hash a digest: who may follow changes in broadcast mode is told the names of all that change,
 //! whatever keys it may read. A Redis ACL is written in these names: they are public API.
 
+use std::fmt::Write as _;
+
 use crate::{
     id::{AccountId, TokenId},
     store::{Index, Key},
@@ -22,21 +24,30 @@ impl Names {
 
     /// The string that holds a record.
     pub(super) fn record(&self, key: &Key) -> String {
-        let prefix = &self.prefix;
-        match key {
-            Key::Account(id) => format!("{prefix}a:{id}"),
-            Key::User(id) => format!("{prefix}u:{id}"),
-            Key::Password(user) => format!("{prefix}pw:{user}"),
-            Key::Username(name) => format!("{prefix}un:{}", digest_of(name.as_bytes())),
-            Key::Session(id) => format!("{prefix}s:{id}"),
-            Key::Token(id) => format!("{prefix}t:{id}"),
-            Key::Roles => format!("{prefix}roles"),
-            Key::KeySet => format!("{prefix}jwk"),
-            Key::Foreign(hash) => format!("{prefix}h:{}", digest_of(hash)),
-            Key::Imports => format!("{prefix}imports"),
-            Key::PrivateKey(kid) => format!("{prefix}sk:{kid}"),
-            Key::Revocations(bucket) => format!("{prefix}rev:{bucket}"),
-        }
+        let mut name = String::new();
+        self.write_record(key, &mut name);
+        name
+    }
+
+    /// Puts that into `name`, which keeps its room for the next one.
+    pub(super) fn write_record(&self, key: &Key, name: &mut String) {
+        name.clear();
+        name.push_str(&self.prefix);
+        // To write into a string never fails.
+        let _ = match key {
+            Key::Account(id) => write!(name, "a:{id}"),
+            Key::User(id) => write!(name, "u:{id}"),
+            Key::Password(user) => write!(name, "pw:{user}"),
+            Key::Username(user) => write!(name, "un:{}", digest_of(user.as_bytes())),
+            Key::Session(id) => write!(name, "s:{id}"),
+            Key::Token(id) => write!(name, "t:{id}"),
+            Key::Roles => name.write_str("roles"),
+            Key::KeySet => name.write_str("jwk"),
+            Key::Foreign(hash) => write!(name, "h:{}", digest_of(hash)),
+            Key::Imports => name.write_str("imports"),
+            Key::PrivateKey(kid) => write!(name, "sk:{kid}"),
+            Key::Revocations(bucket) => write!(name, "rev:{bucket}"),
+        };
     }
 
     /// The number that goes up while an issuer writes; in a cluster each node has one,

@@ -15,7 +15,10 @@ use super::{
     sentinel::Sentinels,
     settings::{RedisSettings, Topology},
 };
-use crate::store::StoreError;
+use crate::store::{Key, StoreError};
+
+/// What the name of a record takes, about, in bytes.
+const NAME: usize = 32;
 
 /// The servers of one store.
 pub(super) struct Servers {
@@ -56,17 +59,30 @@ impl Servers {
     }
 
     /// The values of several keys, in their order.
-    pub(super) async fn read(&self, keys: Vec<String>) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
-        let deadline = self.deadline();
-        if let [key] = keys.as_slice() {
-            return Ok(vec![self.query(key, &Cmd::get(key)).await?]);
+    pub(super) async fn read(&self, keys: &[Key]) -> Result<Vec<Option<Vec<u8>>>, StoreError> {
+        if let [key] = keys {
+            let name = self.names.record(key);
+            return Ok(vec![self.query(&name, &Cmd::get(&name)).await?]);
         }
-        let values = match &self.topology {
-            Kind::One(_) => return self.query("", cmd("MGET").arg(&keys)).await,
-            Kind::Cluster(cluster) => cluster.read(&keys, deadline).await,
-        };
-        let values = values.map_err(Failure::into_store_error)?;
-        values.into_iter().map(read).collect()
+        match &self.topology {
+            Kind::One(_) => self.query("", &self.mget(keys)).await,
+            Kind::Cluster(cluster) => {
+                let names: Vec<_> = keys.iter().map(|key| self.names.record(key)).collect();
+                let values = cluster.read(&names, self.deadline()).await;
+                values.map_err(Failure::into_store_error)?.into_iter().map(read).collect()
+            }
+        }
+    }
+
+    fn mget(&self, keys: &[Key]) -> Cmd {
+        let mut command = Cmd::with_capacity(keys.len() + 1, (keys.len() + 1) * NAME);
+        command.arg("MGET");
+        let mut name = String::with_capacity(NAME);
+        for key in keys {
+            self.names.write_record(key, &mut name);
+            command.arg(name.as_str());
+        }
+        command
     }
 
     /// Sends a command about the key `name`, and waits until its answer can be believed.

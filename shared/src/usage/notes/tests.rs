@@ -26,7 +26,7 @@ impl Reports {
     }
 
     fn merged(&self) -> Notes {
-        let mut merged = Notes::new();
+        let mut merged = Notes::default();
         for (token, usage) in self.reports.lock().unwrap().iter().flatten() {
             let merged = merged.entry(*token).or_default();
             *merged = merged.merged(*usage);
