@@ -163,6 +163,7 @@ impl Cast {
             Case::new("public, no token", "/healthz", vec![], Outcome::Public),
             Case::new("public, forged identity", "/static/a.css", forgery(), Outcome::Public),
         ];
+        cases.extend(self.cases_of_connection());
         let mut spoofed = forgery();
         spoofed.push(bearer(&self.session.token));
         cases.push(Case::new("a session, forged identity", "/", spoofed, granted(&self.session)));
@@ -207,7 +208,8 @@ pub fn granted(held: &Held) -> Outcome {
 
 /// Identity headers that a client makes up.
 pub fn forgery() -> Vec<(&'static str, String)> {
-    let forged = NAMES.into_iter().chain(["x-tessera-future", "x_tessera_user"]);
+    let aliases = ["x_tessera_user", "x-tessera_user", "x.tessera.user", "x-tessera-user~"];
+    let forged = NAMES.into_iter().chain(["x-tessera-future"]).chain(aliases);
     let forged = forged.map(|name| (name, "99".to_owned()));
     // One of them twice: both must go.
     forged.chain([("x-tessera-user", "98".to_owned())]).collect()

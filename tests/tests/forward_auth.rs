@@ -57,6 +57,7 @@ async fn callers_get_through_caddy_as_themselves_or_are_told_why_not() {
     let gateway = caddy(&system, &upstream).await;
     let mut cases = cast.cases();
     cases.extend(cast.cases_of_paths());
+    cases.extend(cast.cases_of_upgrade());
     cast.judge(&gateway, &Wire::ALL, &cases).await;
     assert_two_tokens_are_refused(&gateway, &cast).await;
     let log = std::fs::read_to_string(system.dir().join("up.log")).unwrap();

@@ -24,6 +24,36 @@ impl Cast {
         ]
     }
 
+    /// A client names headers in `Connection`, by which a proxy drops them (RFC 9110, section
+    /// 7.6.1): those that say who it is must arrive all the same.
+    pub(super) fn cases_of_connection(&self) -> Vec<Case> {
+        let bearer = || ("authorization", format!("Bearer {}", self.good.token));
+        let connection = |names: &str| ("connection", names.to_owned());
+        let ours = "X-Tessera-Account,x-tessera-role , X-TESSERA-KIND";
+        let more = "x-tessera-user, X-Tessera-Token-Id, x-tessera-scopes";
+        let of = |name, mut headers: Vec<_>| {
+            headers.push(bearer());
+            Case::new(name, "/", headers, granted(&self.good))
+        };
+        vec![
+            of("our names in Connection", vec![connection(more)]),
+            of("more of them", vec![connection(ours)]),
+            of("all of them, in two", vec![connection(ours), connection(more)]),
+            of("beside keep-alive", vec![connection(&format!("keep-alive, {more}"))]),
+        ]
+    }
+
+    /// The same with an upgrade, for a proxy that passes those on.
+    pub fn cases_of_upgrade(&self) -> Vec<Case> {
+        let mut cases = self.cases_of_connection();
+        for case in &mut cases {
+            case.name = "our names in Connection, with an upgrade";
+            case.headers.push(("connection", "Upgrade".into()));
+            case.headers.push(("upgrade", "websocket".into()));
+        }
+        cases
+    }
+
     /// Asks for each case in each of these languages. No answer may hold a token.
     pub async fn judge(&self, gateway: &Gateway, wires: &[Wire], cases: &[Case]) {
         for &wire in wires {
@@ -90,8 +120,11 @@ impl Cast {
 }
 
 impl Case {
-    /// A gRPC method has no query, and a path of its own.
+    /// A gRPC method has no query, and a path of its own. Only HTTP/1.1 has `Connection`.
     fn is_asked(&self, wire: Wire) -> bool {
+        if self.headers.iter().any(|(name, _)| *name == "connection") {
+            return wire == Wire::Http1;
+        }
         let is_http = self.path.contains('?') || matches!(self.outcome, Outcome::Public);
         wire != Wire::Grpc || !is_http
     }
