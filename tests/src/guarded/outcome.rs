@@ -36,7 +36,7 @@ pub enum Outcome {
 /// No token is presented.
 pub const NO_TOKEN: Outcome = Outcome::Refused {
     status: 401,
-    challenge: Some("Bearer"),
+    challenge: Some("Bearer realm=\"tessera\""),
     code: Code::Unauthenticated,
     reason: "CREDENTIALS_MISSING",
 };

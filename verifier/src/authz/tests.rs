@@ -83,7 +83,7 @@ async fn an_empty_question_is_denied_with_a_status() {
     let mut client = AuthorizationClient::new(running.channel.clone());
     let answer = client.check(CheckRequest::default()).await.unwrap().into_inner();
     assert_eq!(code(&answer), Code::Unauthenticated);
-    assert_eq!(denied(answer), (401, "Bearer".to_owned()));
+    assert_eq!(denied(answer), (401, "Bearer realm=\"tessera\"".to_owned()));
 }
 
 #[tokio::test]

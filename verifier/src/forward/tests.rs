@@ -45,7 +45,7 @@ async fn who_is_turned_away_is_told_by_status_and_challenge_and_no_token_is_repe
     let good = ("authorization", bearer.as_str());
     let bad = ("authorization", "Bearer hunter2");
     for (query, headers, status, challenge) in [
-        ("", &[][..], 401, "bearer\r"),
+        ("", &[][..], 401, "bearer realm=\"tessera\"\r"),
         ("", &[bad], 401, "bearer error=\"invalid_token\"\r"),
         ("", &[good, good], 401, "bearer error=\"invalid_request\"\r"),
         (

@@ -51,10 +51,11 @@ impl Refusal {
         }
     }
 
-    /// `WWW-Authenticate` (RFC 6750, section 3): with no error where no token was presented.
+    /// `WWW-Authenticate` (RFC 6750, section 3): with no error where no token was presented,
+    /// but never with no parameter at all.
     pub(crate) fn challenge(&self) -> Option<String> {
         match self {
-            Self::NoCredential => Some("Bearer".to_owned()),
+            Self::NoCredential => Some("Bearer realm=\"tessera\"".to_owned()),
             Self::InvalidRequest => Some("Bearer error=\"invalid_request\"".to_owned()),
             Self::InvalidToken => Some("Bearer error=\"invalid_token\"".to_owned()),
             Self::InsufficientScope(scopes) => {
@@ -127,7 +128,7 @@ mod tests {
     fn challenges_are_those_of_rfc_6750() {
         let scopes = vec!["cdn:purge".to_owned(), "cdn:read".to_owned()];
         for (refusal, status, challenge) in [
-            (Refusal::NoCredential, 401, Some("Bearer")),
+            (Refusal::NoCredential, 401, Some("Bearer realm=\"tessera\"")),
             (Refusal::InvalidRequest, 401, Some("Bearer error=\"invalid_request\"")),
             (Refusal::InvalidToken, 401, Some("Bearer error=\"invalid_token\"")),
             (
