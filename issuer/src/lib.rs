@@ -73,6 +73,7 @@ use tessera_serve::{
     room::{Room, Rooms, Shed},
     tls::{Tls, fresh_during},
     trace::{StoreSpans, TracedCalls, Traces},
+    unreadable::Readable,
 };
 use tessera_shared::{config::IssuerConfig, store::StoreWriter, usage::report_during};
 use tokio::sync::oneshot;
@@ -136,7 +137,8 @@ pub async fn run(
     let pages = Room::new(operation.max_connections);
     let rooms =
         Rooms { connections: connections.clone(), http: pages.clone(), calls: room.clone() };
-    let service = Identified(Counted::new(Shed::new(Timed(GoesOn(routes)), room), calls.clone()));
+    let routes = Readable(Timed(GoesOn(routes)));
+    let service = Identified(Counted::new(Shed::new(routes, room), calls.clone()));
     let service = TracedCalls::new(service, calls.clone(), traces.clone());
     let metrics = metrics::all(core.clone(), calls, store_times, rooms, tls.clone(), &traces);
     let age = operation.max_connection_age;

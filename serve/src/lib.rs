@@ -15,6 +15,7 @@ pub mod request;
 pub mod room;
 pub mod tls;
 pub mod trace;
+pub mod unreadable;
 pub mod well_known;
 
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};

@@ -130,6 +130,39 @@ def check_told(everything, readme):
                 assert key in ("tls.crt", "tls.key") or f"`{key}`" in readme, f"{key} is not in the README"
 
 
+def relabelled(rules, labels):
+    """The `job` that relabelling by these rules of prometheus.yml ends with; None: left out."""
+    for rule in rules:
+        value = ";".join(labels.get(name, "") for name in rule["source_labels"])
+        found = re.fullmatch(rule["regex"], value) if "regex" in rule else re.fullmatch("(.*)", value)
+        if rule.get("action") == "keep":
+            if not found:
+                return None
+        elif found:
+            labels[rule["target_label"]] = rule.get("replacement", "$1").replace("$1", found[1])
+    return labels["job"]
+
+
+def check_scraped(everything, directory):
+    """Prometheus knows each service by the job that the alerts name, with the operator and without."""
+    rules = (directory.parent / "prometheus/tessera.rules.yml").read_text()
+    monitors = list(yaml.safe_load_all((directory / "prometheus/pod-monitors.yaml").read_text()))
+    [job] = yaml.safe_load((directory / "prometheus/prometheus.yml").read_text())["scrape_configs"]
+    for _, document in everything:
+        if document["kind"] != "Deployment":
+            continue
+        name, labels = document["metadata"]["name"], document["spec"]["template"]["metadata"]["labels"]
+        assert f'absent(up{{job="{name}"}} == 1)' in rules
+        chosen = [m for m in monitors if m["spec"]["selector"]["matchLabels"].items() <= labels.items()]
+        [endpoint] = [e for m in chosen for e in m["spec"]["podMetricsEndpoints"]]
+        assert endpoint["relabelings"][-1] == {"targetLabel": "job", "replacement": name}
+        for port in container_of(document)["ports"]:
+            meta = {f"__meta_kubernetes_pod_label_{re.sub('[^a-zA-Z0-9]', '_', key)}": value for key, value in labels.items()}
+            meta |= {"__meta_kubernetes_pod_container_port_name": port["name"], "job": "tessera"}
+            expected = name if port["name"] == endpoint["port"] else None
+            assert relabelled(job["relabel_configs"], meta) == expected
+
+
 def main(directory, issuer_help, verifier_help):
     everything = list(documents(pathlib.Path(directory)))
     for name, document in everything:
@@ -145,6 +178,7 @@ def main(directory, issuer_help, verifier_help):
             check_settings(document, known[document["metadata"]["name"]])
     check_selected(everything)
     check_reachable(everything)
+    check_scraped(everything, pathlib.Path(directory))
     check_told(everything, (pathlib.Path(directory) / "README.md").read_text())
     print(f"{len(everything)} resources")
 

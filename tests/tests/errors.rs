@@ -9,7 +9,7 @@ use tessera_proto::v1::{
 use tessera_shared::clock::{Clock, SystemClock};
 use tessera_tests::{
     client::Credentials,
-    on_every_backend,
+    on_every_backend, raw,
     refused::{assert_refused, assert_wrong_field},
     system::{Backend, named},
 };
@@ -22,6 +22,7 @@ on_every_backend!(
     the_limits_themselves_are_allowed,
     what_needs_a_session_refuses_a_permanent_token,
     what_is_not_there_is_not_found,
+    a_message_that_can_not_be_read_is_its_callers_fault,
 );
 
 fn in_seconds(seconds: i64) -> Option<Timestamp> {
@@ -165,4 +166,20 @@ async fn what_is_not_there_is_not_found(backend: Backend) {
     assert_refused(token, Code::NotFound, ErrorReason::NotFound);
     let user = system.administration(&admin).get_user(GetUserRequest { id }).await;
     assert_refused(user, Code::NotFound, ErrorReason::NotFound);
+}
+
+/// By whatever library it is read.
+async fn a_message_that_can_not_be_read_is_its_callers_fault(backend: Backend) {
+    let system = backend.start().await;
+    let (issuer, verifier) = (system.issuer_place(), system.verifier_places()[0]);
+    for (place, path) in [
+        (issuer, "/tessera.v1.IssuerService/Login"),
+        (issuer, "/tessera.v1.AdminService/CreateUser"),
+        (verifier, "/tessera.v1.VerifierService/Verify"),
+        (verifier, "/tessera.v1.VerifierService/BatchVerify"),
+        (verifier, "/envoy.service.auth.v3.Authorization/Check"),
+    ] {
+        let code = raw::call(place.grpc, path, &[], &[0xff; 9]).await;
+        assert_eq!(code, Code::InvalidArgument, "{path}");
+    }
 }

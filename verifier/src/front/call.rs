@@ -17,6 +17,7 @@ use tessera_serve::{
     request::RequestId,
     room::overloaded,
     trace::{Parent, RpcSpan},
+    unreadable::blame_the_caller,
 };
 use tonic::{Code, Status};
 use tower::ServiceExt as _;
@@ -220,7 +221,8 @@ impl Service {
 
     async fn routed(&self, request: Request<Weighed>) -> (Response<Reply>, Code) {
         match self.routes.clone().oneshot(request).await {
-            Ok(response) => {
+            Ok(mut response) => {
+                blame_the_caller(&mut response);
                 let code = status_of(response.headers());
                 (response.map(Reply::Routed), code)
             }

@@ -155,14 +155,14 @@ async fn next(body: &mut Incoming) -> Result<Option<Frame<Bytes>>, Status> {
 /// The message in `framed`, if it is all there and all that there is.
 pub(super) fn unframed(mut framed: Bytes) -> Result<Bytes, Status> {
     let Some((prefix, message)) = framed.split_first_chunk::<PREFIX>() else {
-        return Err(Status::internal("the request has no message"));
+        return Err(Status::invalid_argument("the request has no message"));
     };
     let [compressed, length @ ..] = *prefix;
     if compressed != 0 {
         return Err(Status::unimplemented("no compression is supported"));
     }
     if usize::try_from(u32::from_be_bytes(length)) != Ok(message.len()) {
-        return Err(Status::internal("the request is not one whole message"));
+        return Err(Status::invalid_argument("the request is not one whole message"));
     }
     framed.advance(PREFIX);
     Ok(framed)

@@ -24,7 +24,7 @@ use tessera_shared::{
     store::StoreError,
     usage::UsageNotes,
 };
-use tonic::{Code, Status, server::NamedService};
+use tonic::{Status, server::NamedService};
 
 pub(crate) use self::failure::{DOMAIN, tell_of_a_fault};
 pub(crate) use self::quick::Unanswered;
@@ -207,5 +207,5 @@ impl Api {
 
 /// Not the bytes of the message that the contract names.
 fn unreadable(_: prost::DecodeError) -> Status {
-    Status::new(Code::Internal, "the request is not the message of the contract")
+    Status::invalid_argument("the request is not the message of the contract")
 }
