@@ -3,6 +3,7 @@
 
 pub mod accept;
 pub mod connection;
+pub mod credential;
 pub mod deadline;
 mod drained;
 mod grpc;
@@ -10,6 +11,7 @@ mod health;
 mod http;
 mod listeners;
 pub mod metrics;
+pub mod oauth;
 mod opening;
 pub mod request;
 pub mod room;

@@ -22,8 +22,11 @@ pub fn jwks(keys: &KeySet, asked: &HeaderMap) -> Response {
 
 /// What RFC 8414 and OpenID Connect Discovery 1.0 tell of an issuer that only signs and
 /// ends tokens: its name, and where its keys are and tokens are revoked; and introspected,
-/// where it is known how the verifiers are reached. It has no other endpoint of OAuth, so
-/// that it says that it takes no response type.
+/// where it is known how the verifiers are reached. It has no other endpoint of OAuth.
+///
+/// A claim with no elements must not be there (RFC 8414, section 3.2), and
+/// `response_types_supported` must: of the response types that are registered, `none` is the
+/// one that gives nothing out.
 pub fn metadata(keys: &KeySet, introspection: Option<&str>, asked: &HeaderMap) -> Response {
     let issuer = &keys.issuer;
     let mut algorithms: Vec<_> =
@@ -36,17 +39,15 @@ pub fn metadata(keys: &KeySet, introspection: Option<&str>, asked: &HeaderMap) -
         "jwks_uri": format!("{base}/.well-known/jwks.json"),
         "revocation_endpoint": format!("{base}/revoke"),
         "revocation_endpoint_auth_methods_supported": ["client_secret_basic"],
-        "response_types_supported": [],
-        "grant_types_supported": [],
-        "token_endpoint_auth_methods_supported": [],
+        "response_types_supported": ["none"],
         "subject_types_supported": ["public"],
         "id_token_signing_alg_values_supported": algorithms,
     });
     if let (Some(endpoint), Some(members)) = (introspection, document.as_object_mut()) {
         members.insert("introspection_endpoint".to_owned(), endpoint.into());
-        // A token that has the scope for it.
+        // Either way it is a token that has the scope for it.
         let methods = "introspection_endpoint_auth_methods_supported".to_owned();
-        members.insert(methods, json!(["Bearer"]));
+        members.insert(methods, json!(["client_secret_basic", "Bearer"]));
     }
     page(document.to_string(), METADATA_CACHE, asked)
 }
@@ -142,12 +143,16 @@ mod tests {
             assert_eq!(document["revocation_endpoint"], "https://tessera.example/revoke");
             let members = document.as_object().unwrap().keys();
             assert!(members.filter(|name| name.ends_with("_endpoint")).count() == 1);
+            assert_eq!(document["response_types_supported"], json!(["none"]));
+            let mut members = document.as_object().unwrap().values();
+            assert!(members.all(|value| *value != json!([])), "{document}");
         }
         let endpoint = "https://verifier.example/introspect";
         let told = metadata(&keys("https://t.example"), Some(endpoint), &HeaderMap::new());
         let body = axum::body::to_bytes(told.into_body(), 10_000).await.unwrap();
         let document: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(document["introspection_endpoint"], endpoint);
-        assert_eq!(document["introspection_endpoint_auth_methods_supported"], json!(["Bearer"]));
+        let methods = &document["introspection_endpoint_auth_methods_supported"];
+        assert_eq!(*methods, json!(["client_secret_basic", "Bearer"]));
     }
 }

@@ -12,18 +12,11 @@ use tessera_tests::{
 on_every_backend!(a_resource_server_learns_what_a_token_is_worth);
 
 const FLAGS: [&str; 2] = ["--introspection-scope", "cdn:read"];
-/// Asks where the metadata say, or at the endpoint itself.
-const SCRIPT: &str = "import json, sys, urllib.parse, urllib.request
-url, caller, token = sys.argv[1:]
-if '/.well-known/' in url:
-    url = json.load(urllib.request.urlopen(url, timeout=60))['introspection_endpoint']
-form = urllib.parse.urlencode({'token': token}).encode()
-request = urllib.request.Request(url, form, {'Authorization': 'Bearer ' + caller})
-print(urllib.request.urlopen(request, timeout=60).read().decode())";
 
+/// Asks with Authlib, where the metadata say, or at the endpoint itself.
 async fn introspect(url: &str, caller: &str, token: &str) -> Value {
     let mut python = venv("python");
-    python.args(["-c", SCRIPT, url, caller, token]);
+    python.args(["introspect.py", url, caller, token]);
     let said = tokio::task::spawn_blocking(move || succeed(&mut python)).await.unwrap();
     serde_json::from_str(&said).unwrap()
 }

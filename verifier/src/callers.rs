@@ -5,13 +5,13 @@ use std::sync::Arc;
 
 use hyper::{HeaderMap, header::AUTHORIZATION};
 use tessera_proto::v1::ErrorReason;
-use tessera_serve::connection::Peer;
+use tessera_serve::{connection::Peer, credential::Credential};
 use tessera_shared::config::{CallerList, VerifyCallers};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt as _};
 use webpki::EndEntityCert;
 
-use crate::{guard::credential::Credential, service::Api};
+use crate::service::Api;
 
 /// Who may ask.
 #[derive(Clone, Debug)]

@@ -10,30 +10,26 @@ use axum::{
     body::Bytes,
     extract::{State, rejection::BytesRejection},
     http::{
-        HeaderMap, HeaderName, HeaderValue, StatusCode,
-        header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+        HeaderMap, HeaderValue, StatusCode,
+        header::{CACHE_CONTROL, RETRY_AFTER},
     },
     response::{IntoResponse as _, Response},
 };
-use base64::{Engine as _, engine::general_purpose::STANDARD};
-use serde_json::json;
+pub(super) use tessera_serve::oauth::form::LARGEST_FORM;
+use tessera_serve::oauth::{
+    answer::{error, invalid_client},
+    caller::Caller,
+    form::{Form, WrongForm},
+};
 use tessera_shared::examine::{Question, Verdict};
 use zeroize::Zeroizing;
 
 use crate::{core::Core, failure::Failure, unconfirmed};
 
-/// The largest form that is read, in bytes: a token of the largest size, percent-encoded.
-pub(super) const LARGEST_FORM: usize = 32 * 1024;
-const FORM: &str = "application/x-www-form-urlencoded";
-/// RFC 6749, section 5.2: who tried with a scheme is told of it, so both are offered.
-const CHALLENGE: &str = "Bearer realm=\"tessera\", Basic realm=\"tessera\"";
-
 /// Why nothing is revoked.
 enum Refusal {
-    InvalidRequest(&'static str),
+    Form(WrongForm),
     InvalidClient,
-    NotAForm,
-    TooLarge(BytesRejection),
     Failed(Failure),
 }
 
@@ -46,7 +42,9 @@ pub(super) async fn revoke(
 ) -> Response {
     let mut response = match answer(&core, &headers, form).await {
         Ok(()) => StatusCode::OK.into_response(),
-        Err(refusal) => refusal.into_response(),
+        Err(Refusal::Form(wrong)) => wrong.into_response(),
+        Err(Refusal::InvalidClient) => invalid_client(),
+        Err(Refusal::Failed(failure)) => failed(&failure),
     };
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
@@ -57,12 +55,9 @@ async fn answer(
     headers: &HeaderMap,
     form: Result<Bytes, BytesRejection>,
 ) -> Result<(), Refusal> {
-    if !is_form(headers) {
-        return Err(Refusal::NotAForm);
-    }
-    let form = form.map_err(Refusal::TooLarge)?;
-    let credential = credential(headers).ok_or(Refusal::InvalidClient)?;
-    let token = token(&form).ok_or(Refusal::InvalidRequest("a form with one token is needed"))?;
+    let form = Form::read(headers, form).map_err(Refusal::Form)?;
+    let credential = Caller::read(headers).token().ok_or(Refusal::InvalidClient)?;
+    let token = token(&form).map_err(Refusal::Form)?;
     let is_its_own = *credential == *token;
     if !is_its_own {
         admit(core, &credential).await?;
@@ -85,71 +80,10 @@ async fn admit(core: &Core, credential: &str) -> Result<(), Refusal> {
     }
 }
 
-fn is_form(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let kind = kind.and_then(|kind| kind.split(';').next());
-    kind.is_some_and(|kind| kind.trim().eq_ignore_ascii_case(FORM))
-}
-
-/// What the one `Authorization` header holds.
-fn credential(headers: &HeaderMap) -> Option<Zeroizing<String>> {
-    let mut values = headers.get_all(AUTHORIZATION).iter();
-    let value = values.next()?.to_str().ok().filter(|_| values.next().is_none())?;
-    let (scheme, rest) = value.trim().split_once(' ')?;
-    let is = |known: &str| scheme.eq_ignore_ascii_case(known);
-    let rest = rest.trim();
-    if is("bearer") || is("apikey") && !rest.contains('.') {
-        return Some(Zeroizing::new(rest.to_owned()));
-    }
-    if !is("basic") {
-        return None;
-    }
-    let pair = String::from_utf8(STANDARD.decode(rest).ok()?).map(Zeroizing::new).ok()?;
-    let (_, password) = pair.split_once(':')?;
-    // Both parts are form-encoded first; no token has a character that this would change.
-    let decoded = percent_encoding::percent_decode_str(password).decode_utf8().ok()?;
-    Some(Zeroizing::new(decoded.into_owned()))
-}
-
-/// Reads the form (section 2.1). Every kind of token can be told without `token_type_hint`,
-/// which is passed over, as is what is not known. No parameter may be there twice
-/// (RFC 6749, section 3.2).
-fn token(form: &[u8]) -> Option<Zeroizing<String>> {
-    let mut token = None;
-    let mut has_hint = false;
-    for (name, value) in url::form_urlencoded::parse(form) {
-        let is_second = match &*name {
-            "token" => token.replace(Zeroizing::new(value.into_owned())).is_some(),
-            "token_type_hint" => std::mem::replace(&mut has_hint, true),
-            _ => false,
-        };
-        if is_second {
-            return None;
-        }
-    }
-    token.filter(|token| !token.is_empty())
-}
-
-impl Refusal {
-    fn into_response(self) -> Response {
-        let (status, header, error, description) = match self {
-            Self::TooLarge(rejection) => return rejection.into_response(),
-            Self::NotAForm => {
-                let text = "the body must be application/x-www-form-urlencoded";
-                (StatusCode::UNSUPPORTED_MEDIA_TYPE, None, "invalid_request", text.to_owned())
-            }
-            Self::InvalidRequest(what) => {
-                (StatusCode::BAD_REQUEST, None, "invalid_request", what.to_owned())
-            }
-            Self::InvalidClient => {
-                let header = Some((WWW_AUTHENTICATE, CHALLENGE));
-                let text = "a good token of the caller is needed: Bearer, APIKey, or the password of Basic";
-                (StatusCode::UNAUTHORIZED, header, "invalid_client", text.to_owned())
-            }
-            Self::Failed(failure) => return failed(&failure),
-        };
-        page(status, header, error, &description)
-    }
+/// Reads the form (section 2.1). Every kind of token can be told without `token_type_hint`.
+fn token(form: &Form) -> Result<Zeroizing<String>, WrongForm> {
+    let [token, _hint] = form.values(["token", "token_type_hint"])?;
+    token.ok_or(WrongForm::because("a form with one token is needed"))
 }
 
 /// An outage: the token must be taken for good still (section 2.2.1).
@@ -157,27 +91,10 @@ fn failed(failure: &Failure) -> Response {
     failure.log();
     let text = failure.to_string();
     match failure {
-        Failure::Internal(_) => {
-            page(StatusCode::INTERNAL_SERVER_ERROR, None, "server_error", &text)
-        }
+        Failure::Internal(_) => error(StatusCode::INTERNAL_SERVER_ERROR, "server_error", &text),
         _ => {
-            let retry = Some((RETRY_AFTER, "1"));
-            page(StatusCode::SERVICE_UNAVAILABLE, retry, "temporarily_unavailable", &text)
+            let page = error(StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable", &text);
+            ([(RETRY_AFTER, "1")], page).into_response()
         }
     }
-}
-
-fn page(
-    status: StatusCode,
-    header: Option<(HeaderName, &'static str)>,
-    error: &str,
-    description: &str,
-) -> Response {
-    let body = json!({ "error": error, "error_description": description }).to_string();
-    let json = [(CONTENT_TYPE, "application/json")];
-    let mut response = (status, json, body).into_response();
-    if let Some((name, value)) = header {
-        response.headers_mut().insert(name, HeaderValue::from_static(value));
-    }
-    response
 }

@@ -6,8 +6,9 @@ use tessera_proto::envoy::{
     config::core::v3::{HeaderValue, address::Address},
     service::auth::v3::AttributeContext,
 };
+use tessera_serve::credential::Credential;
 
-use crate::guard::{credential::Credential, has_query_token, identity, refusal::is_grpc};
+use crate::guard::{has_query_token, identity, refusal::is_grpc};
 
 /// A request that waits for a verdict.
 pub(super) struct Described<'a> {

@@ -19,13 +19,12 @@ use axum::{
     },
     response::{IntoResponse as _, Response},
 };
+use tessera_serve::credential::Credential;
 
 use self::demand::Asked as Demanded;
 use crate::{
     guard::{
-        Asked, Guard,
-        credential::Credential,
-        has_query_token,
+        Asked, Guard, has_query_token,
         identity::Identity,
         refusal::{Refusal, is_grpc},
     },
@@ -77,7 +76,7 @@ fn granted(identity: &Identity) -> Result<Response, Refusal> {
 }
 
 /// Turns a request with these headers away.
-pub(crate) fn refused(refusal: &Refusal, asked: &HeaderMap) -> Response {
+fn refused(refusal: &Refusal, asked: &HeaderMap) -> Response {
     let status = StatusCode::from_u16(refusal.http_status());
     let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut headers = refusal.headers();

@@ -4,23 +4,22 @@
 //!
 //! | module | what lives there |
 //! |---|---|
-//! | `credential` | the token in a request's `Authorization` headers |
 //! | `identity` | the headers that tell a service who a request speaks for |
 //! | `refusal` | how a request is turned away: status, challenge, what gRPC is told |
 //!
 //! The question is asked as `Verify` would ask it, with the same limits, from the same
 //! memory, under the same staleness bound. To add a header: a row in `identity`.
 
-pub(crate) mod credential;
 pub(crate) mod identity;
 pub(crate) mod refusal;
 
 use std::{net::IpAddr, time::Duration};
 
 use tessera_proto::v1::{Principal, VerifyRequest};
+use tessera_serve::credential::Credential;
 use tessera_shared::{examine::Reason, store::StoreError};
 
-use self::{credential::Credential, identity::Identity, refusal::Refusal};
+use self::{identity::Identity, refusal::Refusal};
 use crate::service::{Api, Question, tell_of_a_fault};
 
 /// The query parameter that RFC 6750, section 2.3, has for a token. A URL stands in logs
@@ -85,8 +84,11 @@ impl Guard {
         if asked.has_query_token {
             return Err(Refusal::InvalidRequest);
         }
-        asked.credential.presented()?;
-        self.principal(&question, deadline).await.map(Identity::from)
+        match asked.credential {
+            Credential::None => Err(Refusal::NoCredential),
+            Credential::Wrong => Err(Refusal::InvalidRequest),
+            Credential::Token(_) => self.principal(&question, deadline).await.map(Identity::from),
+        }
     }
 
     /// Who the token of the question speaks for, said before `deadline` is over.

@@ -1,3 +1,4 @@
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::Value;
 
 use crate::testing::{Running, ask_http};
@@ -10,6 +11,11 @@ async fn start() -> (Running, String) {
     let running = Running::start(&flags).await;
     let caller = format!("Bearer {}", running.store.put_token(1, |_| {}));
     (running, caller)
+}
+
+/// As OAuth libraries present a client's secret.
+fn basic(secret: &str) -> String {
+    format!("Basic {}", STANDARD.encode(format!("any:{secret}")))
 }
 
 /// The status and the members of the answer.
@@ -60,29 +66,65 @@ async fn every_bad_token_is_inactive_and_nothing_more_is_told() {
 }
 
 #[tokio::test]
-async fn only_a_caller_with_the_scope_may_ask_and_an_outage_is_no_inactive_token() {
+async fn only_a_caller_with_the_scope_may_ask_by_whatever_scheme() {
     let (running, caller) = start().await;
     let narrow = running.store.put_token(9, |token| token.role = 99);
-    let narrow = format!("Bearer {narrow}");
-    for (who, status, challenge) in [
-        ("Basic YTpi", 401, "bearer\r"),
-        ("Bearer hunter2", 401, "bearer error=\"invalid_token\"\r"),
-        (&narrow, 403, "bearer error=\"insufficient_scope\", scope=\"cdn:prefetch\"\r"),
+    let [narrow, narrow_client] = [format!("Bearer {narrow}"), basic(&narrow)];
+    let nobody = "bearer realm=\"tessera\", basic realm=\"tessera\"\r";
+    let narrower = "bearer error=\"insufficient_scope\", scope=\"cdn:prefetch\"\r";
+    for (who, status, challenge, error) in [
+        ("Digest a", 401, nobody, "invalid_client"),
+        (&basic("hunter2"), 401, nobody, "invalid_client"),
+        ("Bearer hunter2", 401, "bearer error=\"invalid_token\"\r", "invalid_token"),
+        ("Bearer a b", 400, "bearer error=\"invalid_request\"\r", "invalid_request"),
+        (&narrow, 403, narrower, "insufficient_scope"),
+        (&narrow_client, 403, narrower, "insufficient_scope"),
     ] {
         let (told, head, members) = introspect(&running, who, "token=hunter2").await;
-        assert_eq!((told, members), (status, Value::Null));
+        assert_eq!((told, &members["error"]), (status, &Value::from(error)), "{who}");
+        assert!(members["error_description"].is_string(), "{members}");
         assert!(head.contains(&format!("www-authenticate: {challenge}")), "{head}");
+        assert!(head.contains("content-type: application/json\r"), "{head}");
     }
-    for form in ["", "tokens=a", "token=a&token=b", "token=a&client_address=here"] {
-        let (status, _, members) = introspect(&running, &caller, form).await;
-        assert_eq!((status, &members["error"]), (400, &Value::from("invalid_request")), "{form}");
+    let token = caller.strip_prefix("Bearer ").unwrap();
+    let (status, _, members) = introspect(&running, &basic(token), "token=hunter2").await;
+    assert_eq!((status, members.to_string().as_str()), (200, "{\"active\":false}"));
+}
+
+#[tokio::test]
+async fn a_wrong_form_is_told_in_json() {
+    let (running, caller) = start().await;
+    let long = format!("token={}", "a".repeat(40_000));
+    let twice = "token=a&client_address=192.0.2.1&client_address=192.0.2.1";
+    let hints = "token=a&token_type_hint=x&token_type_hint=x";
+    for (form, status) in [
+        ("", 400),
+        ("tokens=a", 400),
+        ("token=", 400),
+        ("token=a&token=b", 400),
+        ("token=a&client_address=here", 400),
+        (twice, 400),
+        (hints, 400),
+        (&long, 413),
+    ] {
+        let (told, _, members) = introspect(&running, &caller, form).await;
+        assert_eq!((told, &members["error"]), (status, &Value::from("invalid_request")), "{form}");
+        assert!(members["error_description"].is_string(), "{members}");
     }
-    let (too_large, ..) =
-        introspect(&running, &caller, &format!("token={}", "a".repeat(40_000))).await;
-    assert_eq!(too_large, 413);
+    for kind in ["application/json", "text/plain", "application/grpc"] {
+        let headers = [("authorization", caller.as_str()), ("content-type", kind)];
+        let (head, body) = ask_http(running.http, "POST", "/introspect", &headers, "token=a").await;
+        assert!(head.starts_with("http/1.1 415") && !head.contains("grpc-status"), "{head}");
+        assert!(body.contains("\"error\":\"invalid_request\""), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn an_outage_is_no_inactive_token() {
+    let (running, caller) = start().await;
     let token = running.store.put_token(10, |_| {});
     running.store.cut();
     let (status, head, members) = introspect(&running, &caller, &format!("token={token}")).await;
-    assert_eq!((status, members), (503, Value::Null));
+    assert_eq!((status, &members["error"]), (503, &Value::from("temporarily_unavailable")));
     assert!(head.contains("retry-after: 1\r"), "{head}");
 }

@@ -2,11 +2,9 @@
 
 use std::fmt;
 
-use super::refusal::Refusal;
-
 /// What a request presents.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Credential<'a> {
+pub enum Credential<'a> {
     /// Nothing that is for us.
     None,
     /// A token, whatever it is worth.
@@ -22,7 +20,7 @@ impl<'a> Credential<'a> {
     ///
     /// The scheme is `Bearer`, or `APIKey` for a permanent token, in any letter case
     /// (RFC 9110, section 11.1). Another scheme is as no credential (RFC 6750, section 3.1).
-    pub(crate) fn read(mut values: impl Iterator<Item = &'a [u8]>) -> Self {
+    pub fn read(mut values: impl Iterator<Item = &'a [u8]>) -> Self {
         let Some(value) = values.next() else { return Self::None };
         if values.next().is_some() {
             return Self::Wrong;
@@ -45,20 +43,8 @@ impl<'a> Credential<'a> {
         }
     }
 
-    /// The token.
-    ///
-    /// # Errors
-    /// How who presents none is turned away.
-    pub(crate) const fn presented(self) -> Result<&'a str, Refusal> {
-        match self {
-            Self::Token(token) => Ok(token),
-            Self::None => Err(Refusal::NoCredential),
-            Self::Wrong => Err(Refusal::InvalidRequest),
-        }
-    }
-
     /// The token, if there is one.
-    pub(crate) const fn token(self) -> Option<&'a str> {
+    pub const fn token(self) -> Option<&'a str> {
         match self {
             Self::Token(token) => Some(token),
             Self::None | Self::Wrong => None,
