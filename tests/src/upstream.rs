@@ -62,7 +62,9 @@ async fn serve(listener: TcpListener, is_http2: bool) {
                         .await,
                 );
             } else {
-                drop(http1::Builder::new().serve_connection(stream, answer).await);
+                // More than the hundred that it takes by itself: proxies take them too.
+                let mut builder = http1::Builder::new();
+                drop(builder.max_headers(1000).serve_connection(stream, answer).await);
             }
         });
     }

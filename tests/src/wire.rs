@@ -104,7 +104,9 @@ async fn over_http(
         request = request.header(*name, value);
     }
     let response = if wire == Wire::Http1 {
-        let (mut sender, connection) = http1::handshake(stream).await.unwrap();
+        // As many headers as the service that tells of them got.
+        let mut builder = http1::Builder::new();
+        let (mut sender, connection) = builder.max_headers(1000).handshake(stream).await.unwrap();
         tokio::spawn(connection);
         let request = request.uri(path).header("host", address.to_string());
         sender.send_request(request.body(Empty::<Bytes>::new()).unwrap()).await

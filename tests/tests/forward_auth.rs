@@ -3,7 +3,7 @@
 
 use tessera_tests::{
     gateway::Gateway,
-    guarded::Cast,
+    guarded::{Cast, NO_TOKEN, granted},
     service::Place,
     system::{Backend, System},
     tools::{succeed, venv},
@@ -46,6 +46,18 @@ async fn callers_get_through_nginx_as_themselves_or_are_told_why_not() {
     }
     cast.judge(&gateway, &NGINX, &cases).await;
     assert_two_tokens_are_refused(&gateway, &cast).await;
+}
+
+/// More headers than the verifier reads of one request: none of them is its affair.
+#[tokio::test]
+async fn many_headers_of_a_client_are_no_outage_through_nginx() {
+    let (system, upstream) = (Backend::Embedded.start().await, Upstream::start().await);
+    let cast = Cast::of(&system).await;
+    let gateway = nginx(&system, &upstream).await;
+    let mut headers = vec![("x-many", "1".to_owned()); 150];
+    NO_TOKEN.assert(&gateway.ask(Wire::Http1, "/", &headers).await, "many headers, no token");
+    headers.push(("authorization", format!("Bearer {}", cast.good.token)));
+    granted(&cast.good).assert(&gateway.ask(Wire::Http1, "/", &headers).await, "many headers");
 }
 
 #[tokio::test]

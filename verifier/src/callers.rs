@@ -60,11 +60,22 @@ fn token_of(headers: &HeaderMap) -> Result<&str, Status> {
 
 fn is_on(list: &CallerList, named: &EndEntityCert<'_>) -> bool {
     let is_uri = |uri: &str| {
-        let has_prefix = |prefix: &String| uri.starts_with(prefix.as_str());
-        list.uris.iter().any(|one| one == uri) || list.uri_prefixes.iter().any(has_prefix)
+        let is_below = |prefix: &String| is_below(uri, prefix);
+        list.uris.iter().any(|one| one == uri) || list.uri_prefixes.iter().any(is_below)
     };
     let is_dns = |name: &str| list.dns_names.iter().any(|one| one.eq_ignore_ascii_case(name));
     named.valid_uri_names().any(is_uri) || named.valid_dns_names().any(is_dns)
+}
+
+/// Whether a SPIFFE ID begins so, and is one besides: with `..` in its path it would stand
+/// elsewhere for whoever resolves that. No segment is empty, `.` or `..`, and each is of
+/// letters, digits, `.`, `-` and `_` (SPIFFE ID, section 2.2).
+fn is_below(uri: &str, prefix: &str) -> bool {
+    let is_sign = |byte: u8| byte.is_ascii_alphanumeric() || b".-_".contains(&byte);
+    let is_segment =
+        |segment: &str| !matches!(segment, "" | "." | "..") && segment.bytes().all(is_sign);
+    let path = uri.strip_prefix("spiffe://").and_then(|rest| rest.split_once('/'));
+    uri.starts_with(prefix) && path.is_some_and(|(_, path)| path.split('/').all(is_segment))
 }
 
 /// Why a caller may not ask.
@@ -100,4 +111,35 @@ fn refusal(why: Refusal) -> Status {
     let reason = reason.as_str_name().trim_start_matches("ERROR_REASON_");
     let details = ErrorDetails::with_error_info(reason, "tessera.v1", []);
     Status::with_error_details(code, message, details)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_takes_in_what_is_below_it_and_no_path_that_is_none_of_spiffe() {
+        let prefix = "spiffe://example.org/ns/a/";
+        for below in ["b", "b/c", "b/..c", "b/...", "B_1.x-y"] {
+            assert!(is_below(&format!("{prefix}{below}"), prefix), "{below}");
+        }
+        for other in [
+            "",
+            "..",
+            "../b",
+            "b/..",
+            "b/../../c",
+            ".",
+            "./b",
+            "b/",
+            "b//c",
+            "%2e%2e",
+            "b?c",
+            "b#c",
+        ] {
+            assert!(!is_below(&format!("{prefix}{other}"), prefix), "{other}");
+        }
+        assert!(!is_below("spiffe://example.org/ns/ab", prefix));
+        assert!(!is_below("spiffe://example.org/x/../ns/a/b", "spiffe://example.org/x/"));
+    }
 }

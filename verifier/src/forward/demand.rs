@@ -22,22 +22,20 @@ impl Asked {
     /// Reads `audience`, `scope` (any number, each a list) and `client_address`.
     ///
     /// # Errors
-    /// One of them is wrong, or there is another: a slip in a name must open nothing.
+    /// One of them is wrong, or there twice, or there is another: a slip must open nothing.
     pub(super) fn read(query: &str) -> Result<Self, Refusal> {
-        let mut asked = Self::default();
+        let (mut asked, mut has_audience) = (Self::default(), false);
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match (&*name, &*value) {
-                (AUDIENCE, audience) => audience.clone_into(&mut asked.demand.audience),
+                (AUDIENCE, audience) if !has_audience => {
+                    audience.clone_into(&mut asked.demand.audience);
+                    has_audience = true;
+                }
                 (SCOPE, list) => asked.demand.add_scopes(list),
-                (CLIENT_ADDRESS, FORWARDED_FOR) => asked.trusts_forwarded_for = true,
-                (CLIENT_ADDRESS, _) => {
-                    let what = "/verify?client_address=: only x-forwarded-for can be given";
-                    return Err(Refusal::wrong_route(&what));
+                (CLIENT_ADDRESS, FORWARDED_FOR) if !asked.trusts_forwarded_for => {
+                    asked.trusts_forwarded_for = true;
                 }
-                _ => {
-                    let what = "/verify?: there are audience, scope and client_address alone";
-                    return Err(Refusal::wrong_route(&what));
-                }
+                (name, value) => return Err(Refusal::wrong_route(&wrong(name, value))),
             }
         }
         Ok(asked)
@@ -53,6 +51,17 @@ impl Asked {
     }
 }
 
+/// What is wrong with a parameter that can't be taken.
+fn wrong(name: &str, value: &str) -> &'static str {
+    match (name, value) {
+        (AUDIENCE, _) | (CLIENT_ADDRESS, FORWARDED_FOR) => {
+            "/verify?: audience and client_address can each be given once"
+        }
+        (CLIENT_ADDRESS, _) => "/verify?client_address=: only x-forwarded-for can be given",
+        _ => "/verify?: there are audience, scope and client_address alone",
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -64,7 +73,17 @@ mod tests {
         assert_eq!(asked.demand.audience, "cdn");
         assert_eq!(asked.demand.scopes, ["cdn:read", "cdn:write", "cdn:purge", "a:b"]);
         assert_eq!(Asked::read(""), Ok(Asked::default()));
-        for query in ["scopes=a:b", "aud=cdn", "client_address=1.2.3.4", "Audience=cdn", "x"] {
+        let twice = "client_address=x-forwarded-for&client_address=x-forwarded-for";
+        for query in [
+            "scopes=a:b",
+            "aud=cdn",
+            "client_address=1.2.3.4",
+            "Audience=cdn",
+            "x",
+            "audience=zzz&audience=cdn",
+            "audience=&audience=cdn",
+            twice,
+        ] {
             assert_eq!(Asked::read(query), Err(Refusal::Misconfigured), "{query}");
         }
     }

@@ -87,7 +87,12 @@ async fn an_outage_is_503_and_a_wrong_query_500() {
     assert!(head.starts_with("http/1.1 503") && head.contains("retry-after: 1\r"), "{head}");
     assert!(!head.contains("www-authenticate") && !body.contains(INTERNALS), "{head}{body}");
     running.store.mend();
-    for query in ["?scopes=cdn:purge", "?scope=purge", "?client_address=x-real-ip"] {
+    for query in [
+        "?scopes=cdn:purge",
+        "?scope=purge",
+        "?client_address=x-real-ip",
+        "?audience=dns&audience=cdn",
+    ] {
         for headers in [&[("authorization", bearer.as_str())][..], &[]] {
             let (head, _) = ask(&running, "GET", query, headers).await;
             assert!(head.starts_with("http/1.1 500"), "{query}: {head}");
