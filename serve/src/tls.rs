@@ -3,6 +3,8 @@
 //! service runs, so that a new one is taken with no restart. A new one that can't be used
 //! is complained of, and the old one kept.
 
+mod expiry;
+
 use std::{
     convert::Infallible,
     future::Future,
@@ -31,7 +33,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::{
     ServeError,
-    metrics::{Collector, DescriptorEncoder, counter},
+    metrics::{Collector, DescriptorEncoder, NO_LABELS, counter, gauge},
 };
 
 /// How often the files are looked at. They are compared by what is in them: Kubernetes
@@ -44,7 +46,16 @@ pub struct Tls {
     files: TlsFiles,
     grpc: ArcSwap<ServerConfig>,
     http: ArcSwap<ServerConfig>,
+    /// When the certificate ends, in seconds since 1970; 0: not known.
+    ends_at: AtomicU64,
     reloads: Reloads,
+}
+
+/// What is made of the files.
+struct Made {
+    grpc: ServerConfig,
+    http: ServerConfig,
+    ends_at: u64,
 }
 
 /// How often a new certificate was taken, and how often it could not be used.
@@ -69,9 +80,14 @@ impl Tls {
     /// # Errors
     /// What is wrong with which file.
     pub fn of(files: &TlsFiles) -> Result<Self, ServeError> {
-        let [grpc, http] = configs(files, &Contents::read(files)?)?;
-        let (grpc, http) = (ArcSwap::from_pointee(grpc), ArcSwap::from_pointee(http));
-        Ok(Self { files: files.clone(), grpc, http, reloads: Reloads::default() })
+        let Made { grpc, http, ends_at } = make(files, &Contents::read(files)?)?;
+        Ok(Self {
+            files: files.clone(),
+            grpc: ArcSwap::from_pointee(grpc),
+            http: ArcSwap::from_pointee(http),
+            ends_at: ends_at.into(),
+            reloads: Reloads::default(),
+        })
     }
 
     /// For gRPC: HTTP/2 alone. Where there are authorities for callers, each must show a
@@ -98,10 +114,10 @@ impl Tls {
             if now.is_some() && now == seen {
                 continue;
             }
-            let taken = read.and_then(|contents| configs(&self.files, &contents));
+            let taken = read.and_then(|contents| make(&self.files, &contents));
             match taken {
-                Ok(configs) => {
-                    self.take(configs);
+                Ok(made) => {
+                    self.take(made);
                     (seen, refused) = (now, None);
                 }
                 // Once for each content; a file may also be half written just now.
@@ -115,7 +131,8 @@ impl Tls {
         }
     }
 
-    fn take(&self, [grpc, http]: [ServerConfig; 2]) {
+    fn take(&self, Made { grpc, http, ends_at }: Made) {
+        self.ends_at.store(ends_at, Relaxed);
         self.grpc.store(Arc::new(grpc));
         self.http.store(Arc::new(http));
         self.reloads.taken.fetch_add(1, Relaxed);
@@ -131,7 +148,11 @@ impl Collector for Tls {
             ([("result", "refused")], refused.load(Relaxed)),
         ];
         let help = "New certificates that were found in the files: taken, or refused as unusable";
-        counter(&mut encoder, "tessera_tls_reloads", help, counts)
+        counter(&mut encoder, "tessera_tls_reloads", help, counts)?;
+        let ends_at = self.ends_at.load(Relaxed);
+        let help = "When the listeners' certificate ends, or the first of its chain, in seconds since 1970";
+        let name = "tessera_tls_certificate_expiry_timestamp_seconds";
+        gauge(&mut encoder, name, help, (ends_at > 0).then_some((NO_LABELS, ends_at as f64)))
     }
 }
 
@@ -170,9 +191,9 @@ impl Contents {
     }
 }
 
-/// For gRPC, and for HTTP.
-fn configs(files: &TlsFiles, contents: &Contents) -> Result<[ServerConfig; 2], ServeError> {
+fn make(files: &TlsFiles, contents: &Contents) -> Result<Made, ServeError> {
     let chain = parse_chain(&files.cert, &contents.cert)?;
+    let ends_at = expiry::earliest(&chain).unwrap_or_default();
     let certified = check_pair(files, chain, parse_key(&files.key, &contents.key)?)?;
     let resolver = Arc::new(SingleCertAndKey::from(certified));
     let config = |protocol: &[u8], callers: Option<Arc<dyn ClientCertVerifier>>| {
@@ -188,7 +209,7 @@ fn configs(files: &TlsFiles, contents: &Contents) -> Result<[ServerConfig; 2], S
         Ok::<_, ServeError>(config)
     };
     let [strict, lenient] = callers(files, contents)?;
-    Ok([config(b"h2", strict)?, config(b"http/1.1", lenient)?])
+    Ok(Made { grpc: config(b"h2", strict)?, http: config(b"http/1.1", lenient)?, ends_at })
 }
 
 /// Who may shake hands: with a certificate of the authorities alone, and with none too.

@@ -37,7 +37,7 @@ impl Authority {
         let make = |name: &str, more: &[&str]| {
             let mut openssl = clean(Path::new("openssl"));
             openssl.current_dir(dir.path());
-            openssl.args(["req", "-config", "openssl.cnf", "-x509", "-days", "2", "-nodes"]);
+            openssl.args(["req", "-config", "openssl.cnf", "-x509", "-days", "30", "-nodes"]);
             openssl.args(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
             openssl.args(["-subj", &format!("/CN={name} of the tests"), "-extensions", name]);
             openssl.args(["-keyout", &format!("{name}.key"), "-out", &format!("{name}.pem")]);
@@ -62,7 +62,7 @@ subjectAltName = {alternative}
         fs::write(path("cnf"), config).unwrap();
         let mut openssl = clean(Path::new("openssl"));
         openssl.current_dir(self.dir.path());
-        openssl.arg("req").arg("-config").arg(path("cnf")).args(["-x509", "-days", "2", "-nodes"]);
+        openssl.arg("req").arg("-config").arg(path("cnf")).args(["-x509", "-days", "30", "-nodes"]);
         openssl.args(["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]);
         openssl.args(["-subj", &format!("/CN={name}"), "-extensions", "caller"]);
         openssl.args(["-CA", "authority.pem", "-CAkey", "authority.key"]);

@@ -18,7 +18,7 @@ use tessera_tests::{
     service::{self, ADMIN_PASSWORD, Place},
     system::named,
     tls::{Authority, Files},
-    tools::run,
+    tools::{run, succeed, venv},
     watch::eventually,
 };
 use tonic::{
@@ -165,7 +165,10 @@ async fn a_new_certificate_is_taken_with_no_restart_and_a_bad_one_is_not() {
     .await;
     // A connection from before goes on.
     before.login(login.clone()).await.unwrap();
-    assert!(Scrape::of(health).await.expect("tessera_tls_reloads_total{result=\"taken\"}") >= 1.0);
+    let scrape = Scrape::of(health).await;
+    assert!(scrape.expect("tessera_tls_reloads_total{result=\"taken\"}") >= 1.0);
+    let ends_at = scrape.expect("tessera_tls_certificate_expiry_timestamp_seconds");
+    assert!((ends_at - end_of(&new.server_certificate())).abs() < 0.5, "{ends_at}");
 
     fs::write(old.server_certificate(), "no certificate\n").unwrap();
     eventually("a refused certificate", || async {
@@ -176,6 +179,15 @@ async fn a_new_certificate_is_taken_with_no_restart_and_a_bad_one_is_not() {
     let mut after = IssuerServiceClient::new(channel(place.grpc, &new, None));
     after.login(login).await.expect("the old one goes on");
     assert!(issuing.log().contains("no certificate in it"), "{}", issuing.log());
+}
+
+/// When this certificate ends, in seconds since 1970, as Python reads it.
+fn end_of(file: &Path) -> f64 {
+    let script = "import ssl, sys
+end = ssl._ssl._test_decode_cert(sys.argv[1])['notAfter']
+print(ssl.cert_time_to_seconds(end))";
+    let said = succeed(venv("python").args(["-c", script]).arg(file));
+    said.trim().parse().unwrap()
 }
 
 #[tokio::test]
