@@ -48,6 +48,19 @@ async fn callers_get_through_nginx_as_themselves_or_are_told_why_not() {
     assert_two_tokens_are_refused(&gateway, &cast).await;
 }
 
+/// An upgrade stays one, and names nothing else that would be dropped.
+async fn assert_an_upgrade_gets_through(gateway: &Gateway, cast: &Cast) {
+    let headers = [
+        ("authorization", format!("Bearer {}", cast.good.token)),
+        ("connection", "keep-alive, upgrade, x-other".to_owned()),
+        ("upgrade", "websocket".to_owned()),
+        ("x-other", "1".to_owned()),
+    ];
+    let answer = gateway.ask(Wire::Http1, "/", &headers).await;
+    let seen = ["connection", "upgrade", "x-other"].map(|name| answer.seen(name));
+    assert_eq!(seen, ["Upgrade", "websocket", "1"], "{answer:?}");
+}
+
 /// More headers than the verifier reads of one request: none of them is its affair.
 #[tokio::test]
 async fn many_headers_of_a_client_are_no_outage_through_nginx() {
@@ -72,6 +85,7 @@ async fn callers_get_through_caddy_as_themselves_or_are_told_why_not() {
     cases.extend(cast.cases_of_upgrade());
     cast.judge(&gateway, &Wire::ALL, &cases).await;
     assert_two_tokens_are_refused(&gateway, &cast).await;
+    assert_an_upgrade_gets_through(&gateway, &cast).await;
     let log = std::fs::read_to_string(system.dir().join("up.log")).unwrap();
     assert!(log.contains("the store answers"), "there are logs");
     assert!(cast.secrets().all(|secret| !log.contains(secret)), "a token is in the log");
