@@ -1,9 +1,10 @@
 //! Who calls: the credentials in metadata, examined as the verifier would.
 
+mod limits;
+
 use std::net::{IpAddr, SocketAddr};
 
 use tessera_shared::{
-    clock::Timestamp,
     examine::{Question, Verdict},
     id::{AccountId, SessionId, TokenId, UserId},
     principal::{Principal, Proof},
@@ -13,6 +14,7 @@ use tessera_shared::{
 };
 use tonic::{Extensions, metadata::MetadataMap, transport::server::TcpConnectInfo};
 
+use self::limits::Limits;
 use crate::{core::Core, failure::Failure};
 
 /// A principal that proved itself for this call.
@@ -21,8 +23,8 @@ pub(crate) struct Caller {
     pub(crate) principal: Principal,
     /// The other end of the connection, if it is known.
     pub(crate) address: Option<IpAddr>,
-    /// When the permanent token behind the call ends; `None`: never, or a session.
-    ends_at: Option<Timestamp>,
+    /// Those of the permanent token behind the call; `None`: a session.
+    pub(crate) limits: Option<Limits>,
 }
 
 impl Caller {
@@ -67,13 +69,6 @@ impl Caller {
         let within = role.scopes.is_within(&self.principal.scopes);
         if within { Ok(()) } else { Err(Failure::RoleAboveCaller) }
     }
-
-    /// Refuses an end after the caller's own; `None` is never.
-    pub(crate) fn may_last(&self, until: Option<Timestamp>) -> Result<(), Failure> {
-        let own = self.ends_at.unwrap_or(Timestamp::NEVER);
-        let within = until.unwrap_or(Timestamp::NEVER) <= own;
-        if within { Ok(()) } else { Err(Failure::OutlivesCaller) }
-    }
 }
 
 impl Core {
@@ -91,15 +86,14 @@ impl Core {
         let Verdict::Granted(principal) = verdict else {
             return Err(Failure::CredentialsInvalid);
         };
-        let ends_at = match principal.proof {
+        let limits = match principal.proof {
             Proof::Session(_) => None,
             Proof::PermanentToken(id) => {
                 let token: Option<PermanentToken> = records::load(&*self.store, id.into()).await?;
-                let token = token.ok_or(Failure::CredentialsInvalid)?;
-                (token.expires_at != 0).then(|| Timestamp::from_millis(token.expires_at))
+                Some(Limits::of(&token.ok_or(Failure::CredentialsInvalid)?))
             }
         };
-        Ok(Caller { principal: *principal, address: question.client_address, ends_at })
+        Ok(Caller { principal: *principal, address: question.client_address, limits })
     }
 }
 

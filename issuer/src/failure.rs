@@ -45,8 +45,11 @@ pub(crate) enum Failure {
     NotPermitted,
     #[error("the role has a scope that the caller's has not")]
     RoleAboveCaller,
-    #[error("a permanent token can't make or extend a token that outlives it")]
+    #[error("a permanent token makes and manages no token that outlives it")]
     OutlivesCaller,
+    /// Names the field.
+    #[error("{0}: not within those of the permanent token that calls")]
+    BeyondCaller(&'static str),
     #[error("this call needs a session, not a permanent token")]
     SessionRequired,
     #[error("no such {0}, or none that the caller may see")]
@@ -97,7 +100,9 @@ impl Failure {
             Self::LoginFailed => (Code::Unauthenticated, ErrorReason::LoginFailed),
             Self::RefreshTokenInvalid => (Code::Unauthenticated, ErrorReason::RefreshTokenInvalid),
             Self::RefreshTokenReused => (Code::Unauthenticated, ErrorReason::RefreshTokenReused),
-            Self::NotPermitted => (Code::PermissionDenied, ErrorReason::NotPermitted),
+            Self::NotPermitted | Self::BeyondCaller(_) => {
+                (Code::PermissionDenied, ErrorReason::NotPermitted)
+            }
             Self::RoleAboveCaller => (Code::PermissionDenied, ErrorReason::RoleAboveCaller),
             Self::OutlivesCaller => (Code::PermissionDenied, ErrorReason::OutlivesCaller),
             Self::SessionRequired => (Code::FailedPrecondition, ErrorReason::SessionRequired),

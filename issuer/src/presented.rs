@@ -47,8 +47,9 @@ impl Core {
         let now = self.now().millis();
         let is_held = |token: &PermanentToken| {
             let in_overlap = now < token.previous_expires_at;
-            presented.hash.matches(&token.hash)
-                || in_overlap && presented.hash.matches(&token.previous_hash)
+            let is_held = presented.hash.matches(&token.hash)
+                || in_overlap && presented.hash.matches(&token.previous_hash);
+            if is_held { Ok(()) } else { Err(Failure::NotFound("permanent token")) }
         };
         match self.end_token(presented.id, is_held).await {
             Ok(_) => Ok(Some(Ended::PermanentToken(presented.id.get()))),

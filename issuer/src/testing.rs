@@ -2,6 +2,7 @@
 //! writer that can be made to stop between two writes.
 
 use std::{
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicI64, Ordering},
@@ -23,7 +24,7 @@ use tessera_shared::{
     store::{Index, Key, StoreError, StoreReader, StoreWriter, Swap, embedded::EmbeddedStore},
     usage::{Usage, UsageNotes},
 };
-use tonic::{Extensions, metadata::MetadataMap};
+use tonic::{Extensions, metadata::MetadataMap, transport::server::TcpConnectInfo};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -41,6 +42,9 @@ use crate::{
 pub(crate) const PASSWORD: &str = "correct horse battery";
 pub(crate) const PUBLICATION_DELAY: Duration = Duration::from_secs(40);
 pub(crate) const START: Timestamp = Timestamp::from_millis(1_800_000_000_000);
+
+/// A caller's address.
+pub(crate) const HERE: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 7);
 
 /// A store whose writer dies after so many writes, and in which ids can be taken.
 pub(crate) struct Mortal {
@@ -233,11 +237,29 @@ impl Issuer {
         self.core.login(username, password, client()).await
     }
 
-    /// Who presents `token`.
+    /// Who presents `token`, from no address.
     pub(crate) async fn caller(&self, token: &str) -> Caller {
+        self.caller_with(token, &Extensions::new()).await
+    }
+
+    /// Who presents `token`, from [`HERE`].
+    pub(crate) async fn caller_here(&self, token: &str) -> Caller {
+        let mut extensions = Extensions::new();
+        let remote_addr = Some(SocketAddr::from((HERE, 40_000)));
+        extensions.insert(TcpConnectInfo { local_addr: None, remote_addr });
+        self.caller_with(token, &extensions).await
+    }
+
+    async fn caller_with(&self, token: &str, extensions: &Extensions) -> Caller {
         let mut metadata = MetadataMap::new();
         metadata.insert("authorization", format!("Bearer {token}").parse().unwrap());
-        self.core.caller(&metadata, &Extensions::new()).await.unwrap()
+        self.core.caller(&metadata, extensions).await.unwrap()
+    }
+
+    /// An access token that `plain` was exchanged for, from [`HERE`].
+    pub(crate) async fn exchanged(&self, plain: &str) -> String {
+        let question = Question { client_address: Some(HERE.into()), ..Question::default() };
+        self.core.exchange(plain, &question).await.unwrap().0
     }
 
     pub(crate) async fn admin(&self) -> Caller {

@@ -1,18 +1,15 @@
-//! Changing, rotating and ending a permanent token.
-
-use std::time::Duration;
+//! Changing and ending a permanent token.
 
 use prost_types::{FieldMask, Timestamp as ProtoTimestamp};
 use tessera_shared::{
     clock::Timestamp,
     id::TokenId,
-    opaque::PlainToken,
     record::PermanentToken,
     revocation::{ALL_VERSIONS, Subject},
     store::{Key, records},
 };
 
-use super::{State, account_of, is_owner, is_within_reach, live_until};
+use super::{State, account_of};
 use crate::{
     caller::Caller,
     core::Core,
@@ -22,9 +19,6 @@ use crate::{
 
 const FIELDS: &[&str] =
     &["name", "description", "role", "audiences", "allowed_cidrs", "expires_at"];
-const LONGEST_OVERLAP: Duration = Duration::from_hours(30 * 24);
-/// How many retired secrets a record remembers.
-const RETIRED: usize = 16;
 
 /// What a caller wants changed, as it came.
 #[derive(Default)]
@@ -36,12 +30,6 @@ pub(crate) struct Change {
     pub(crate) allowed_cidrs: Vec<String>,
     pub(crate) expires_at: Option<ProtoTimestamp>,
     pub(crate) mask: Option<FieldMask>,
-}
-
-/// A token and its new secret, for the only time.
-pub(crate) struct Rotated {
-    pub(crate) token: PermanentToken,
-    pub(crate) plain: PlainToken,
 }
 
 /// A change, checked.
@@ -66,52 +54,16 @@ impl Core {
     ) -> Result<PermanentToken, Failure> {
         let now = self.now();
         let change = self.check_change(caller, change, now)?;
-        let before = self.token(caller, id).await?;
-        if let Some(expires_at) = change.expires_at {
-            self.reserve_again(&before, id, expires_at, now).await?;
+        let mut wanted = self.token(caller, id).await?;
+        // Refused first: a place among the live ones is not for what may not be.
+        self.change(caller, &change, &mut wanted, now)?;
+        if change.expires_at.is_some() {
+            self.reserve_again(&wanted, id, now).await?;
         }
-        let token = self.change_live(caller, id, now, |token| change.apply(token)).await?;
+        let token =
+            self.update_record(id, |token| self.change(caller, &change, token, now)).await?;
         self.revoke(Subject::Token(id), token.version, token.version).await?;
         Ok(token)
-    }
-
-    /// Gives a live token a new secret; the present one works until `overlap` is over.
-    pub(crate) async fn rotate_token(
-        &self,
-        caller: &Caller,
-        id: TokenId,
-        overlap: Option<prost_types::Duration>,
-    ) -> Result<Rotated, Failure> {
-        let mut fields = Fields::default();
-        let overlap =
-            fields.take(fields::span("overlap", &overlap.unwrap_or_default(), LONGEST_OVERLAP));
-        fields.check()?;
-        let now = self.now();
-        let overlap = overlap.unwrap_or_default();
-        let overlap_ends = now.after(overlap).millis();
-        if !is_owner(caller, &self.token(caller, id).await?) {
-            return Err(Failure::NotPermitted);
-        }
-        let plain = self.opaque.permanent(id, &*self.rng)?;
-        let hash = plain.hash();
-        let token = self
-            .change_live(caller, id, now, |token| {
-                let oldest = std::mem::take(&mut token.previous_hash);
-                if let Some(prefix) = oldest.get(..8) {
-                    token.retired.insert(0, prefix.to_vec());
-                    token.retired.truncate(RETIRED);
-                }
-                token.previous_hash = std::mem::replace(&mut token.hash, hash.as_bytes().to_vec());
-                token.previous_expires_at = overlap_ends;
-                token.secret_version += 1;
-                token.version += u32::from(overlap.is_zero());
-            })
-            .await?;
-        // With no overlap the old secret is taken for stolen, and so is what was exchanged for it.
-        if overlap.is_zero() {
-            self.revoke(Subject::Token(id), token.version, token.version).await?;
-        }
-        Ok(Rotated { token, plain })
     }
 
     /// Ends a token. Ending it again changes nothing.
@@ -120,21 +72,19 @@ impl Core {
         caller: &Caller,
         id: TokenId,
     ) -> Result<PermanentToken, Failure> {
-        self.end_token(id, |token| is_within_reach(caller, token)).await
+        self.end_token(id, |token| self.may_manage(caller, token)).await
     }
 
     /// Ends a token that `may` allows to be ended, and what was exchanged for it.
     pub(crate) async fn end_token(
         &self,
         id: TokenId,
-        may: impl Fn(&PermanentToken) -> bool + Send + Sync,
+        may: impl Fn(&PermanentToken) -> Result<(), Failure> + Send + Sync,
     ) -> Result<PermanentToken, Failure> {
         let now = self.now();
         let revoked =
             records::update::<PermanentToken, Failure>(&*self.store, Key::Token(id), |token| {
-                if !may(token) {
-                    return Err(Failure::NotFound("permanent token"));
-                }
+                may(token)?;
                 if token.revoked_at == 0 {
                     token.revoked_at = now.millis();
                     token.version += 1;
@@ -148,41 +98,43 @@ impl Core {
         Ok(token)
     }
 
-    async fn change_live(
+    /// Makes of a token what the change says, if it is live and the caller may.
+    fn change(
         &self,
         caller: &Caller,
-        id: TokenId,
+        change: &Checked,
+        token: &mut PermanentToken,
         now: Timestamp,
-        apply: impl Fn(&mut PermanentToken) + Send + Sync,
+    ) -> Result<(), Failure> {
+        self.may_manage(caller, token)?;
+        if !State::of(token, now).is_live() {
+            return Err(Failure::TokenEnded);
+        }
+        let before = token.clone();
+        change.apply(token);
+        self.may_become(caller, &before, token)
+    }
+
+    /// Changes the record of a token that there is.
+    pub(super) async fn update_record(
+        &self,
+        id: TokenId,
+        change: impl Fn(&mut PermanentToken) -> Result<(), Failure> + Send + Sync,
     ) -> Result<PermanentToken, Failure> {
-        let changed =
-            records::update::<PermanentToken, Failure>(&*self.store, Key::Token(id), |token| {
-                if !is_within_reach(caller, token) {
-                    return Err(Failure::NotFound("permanent token"));
-                }
-                if !State::of(token, now).is_live() {
-                    return Err(Failure::TokenEnded);
-                }
-                apply(token);
-                Ok(())
-            });
+        let changed = records::update(&*self.store, Key::Token(id), change);
         changed.await?.ok_or(Failure::NotFound("permanent token"))
     }
 
     /// A later end must find a place among the live ones, as a new token would.
     async fn reserve_again(
         &self,
-        token: &PermanentToken,
+        wanted: &PermanentToken,
         id: TokenId,
-        expires_at: i64,
         now: Timestamp,
     ) -> Result<(), Failure> {
-        if !State::of(token, now).is_live() {
-            return Err(Failure::TokenEnded);
-        }
         let limit = self.policy.tokens_per_account;
-        let account = account_of(token)?;
-        if self.store.reserve(account, id, live_until(expires_at), now, limit).await? {
+        let account = account_of(wanted)?;
+        if self.store.reserve(account, id, wanted.ends_at(), now, limit).await? {
             Ok(())
         } else {
             Err(Failure::TokenLimitReached(limit))
@@ -219,7 +171,6 @@ impl Core {
                     let at = change.expires_at.as_ref();
                     let at = at.map(|at| fields::future("expires_at", at, now)).transpose();
                     let at = fields.take(at).flatten();
-                    caller.may_last(at)?;
                     checked.expires_at = Some(at.map_or(0, Timestamp::millis));
                 }
             }

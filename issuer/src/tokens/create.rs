@@ -46,8 +46,7 @@ impl Core {
         let role = self.role_for_new(caller, &wanted.role)?;
         let mut token = self.parse_new(wanted, now)?;
         caller.may_give(role)?;
-        caller
-            .may_last((token.expires_at != 0).then(|| Timestamp::from_millis(token.expires_at)))?;
+        caller.limits.as_ref().map_or(Ok(()), |limits| limits.allow_end(&token))?;
         token.account = caller.account().get();
         token.user = caller.user().get();
         token.role = role.id;
@@ -76,8 +75,7 @@ impl Core {
     ) -> Result<Swap, Failure> {
         let account = caller.account();
         let limit = self.policy.tokens_per_account;
-        let until = super::live_until(token.expires_at);
-        if !self.store.reserve(account, id, until, now, limit).await? {
+        if !self.store.reserve(account, id, token.ends_at(), now, limit).await? {
             return Err(Failure::TokenLimitReached(limit));
         }
         self.store.index_add(Index::TokensOf(account), id.get()).await?;

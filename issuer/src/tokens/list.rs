@@ -7,7 +7,7 @@ use tessera_shared::{
     store::{Index, Key, records},
 };
 
-use super::{State, is_within_reach};
+use super::{State, reach::is_within_reach};
 use crate::{caller::Caller, core::Core, failure::Failure, fields::Page};
 
 /// Records read at a time.

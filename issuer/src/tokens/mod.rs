@@ -8,12 +8,16 @@ mod change;
 mod create;
 mod exchange;
 mod list;
+mod reach;
+mod rotate;
+#[cfg(test)]
+mod sibling_tests;
 
 pub(crate) use self::{change::Change, create::NewToken, list::Filter};
 
 use tessera_shared::{
     clock::Timestamp,
-    id::{AccountId, TokenId, UserId},
+    id::{AccountId, TokenId},
     record::PermanentToken,
     store::records,
 };
@@ -53,24 +57,8 @@ impl State {
     }
 }
 
-/// Whether `caller` may see and end `token`: its own, itself, or its account's.
-fn is_within_reach(caller: &Caller, token: &PermanentToken) -> bool {
-    let account = AccountId::try_from(token.account);
-    let administers = account.is_ok_and(|account| caller.administers(account));
-    administers || is_owner(caller, token)
-}
-
-fn is_owner(caller: &Caller, token: &PermanentToken) -> bool {
-    UserId::try_from(token.user).is_ok_and(|user| user == caller.user())
-}
-
 fn account_of(token: &PermanentToken) -> Result<AccountId, Failure> {
     token.account.try_into().map_err(|_| damaged_id())
-}
-
-/// Until when a token counts as live.
-const fn live_until(expires_at: i64) -> Timestamp {
-    if expires_at == 0 { Timestamp::NEVER } else { Timestamp::from_millis(expires_at) }
 }
 
 impl Core {
@@ -90,7 +78,7 @@ impl Core {
     ) -> Result<PermanentToken, Failure> {
         let token: Option<PermanentToken> = records::load(&*self.store, id.into()).await?;
         token
-            .filter(|token| is_within_reach(caller, token))
+            .filter(|token| reach::is_within_reach(caller, token))
             .ok_or(Failure::NotFound("permanent token"))
     }
 }

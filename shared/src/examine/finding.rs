@@ -59,12 +59,17 @@ impl Good {
         Terms { audiences, scopes, networks: networks.as_deref() }.refusal_of(question)
     }
 
-    /// Where the token may be used from; `None`: anywhere. What is no network matches
-    /// nothing, and limits the token all the same.
+    /// Where the token may be used from; `None`: anywhere.
     pub fn networks(&self) -> Option<Box<[IpNet]>> {
-        let networks = self.allowed_cidrs.iter().filter_map(|cidr| cidr.parse().ok());
-        (!self.allowed_cidrs.is_empty()).then(|| networks.collect())
+        networks(&self.allowed_cidrs)
     }
+}
+
+/// The networks that a token is limited to; `None`: it is not. What is no network matches
+/// nothing, and limits the token all the same.
+pub fn networks(allowed_cidrs: &[String]) -> Option<Box<[IpNet]>> {
+    let networks = allowed_cidrs.iter().filter_map(|cidr| cidr.parse().ok());
+    (!allowed_cidrs.is_empty()).then(|| networks.collect())
 }
 
 /// For which questions a token is good.

@@ -9,7 +9,7 @@ mod finding;
 pub mod permanent;
 
 pub use self::{
-    finding::{Finding, Good, Terms},
+    finding::{Finding, Good, Terms, networks},
     permanent::effective_scopes,
 };
 

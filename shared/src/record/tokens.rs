@@ -2,6 +2,8 @@
 
 use prost::Message;
 
+use crate::clock::Timestamp;
+
 /// A permanent token.
 #[derive(Clone, PartialEq, Message)]
 #[prost(skip_debug)]
@@ -66,6 +68,16 @@ pub struct PermanentToken {
     /// made here. See [`crate::foreign`].
     #[prost(bytes = "vec", tag = "21")]
     pub imported_hash: Vec<u8>,
+}
+
+impl PermanentToken {
+    /// The first instant at which it is no longer good; [`Timestamp::NEVER`]: never expires.
+    pub const fn ends_at(&self) -> Timestamp {
+        match self.expires_at {
+            0 => Timestamp::NEVER,
+            at => Timestamp::from_millis(at),
+        }
+    }
 }
 
 /// Which token a string of another system is.

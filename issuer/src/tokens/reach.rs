@@ -1,0 +1,88 @@
+//! Who may see, change, rotate and end which token.
+//!
+//! A session has all tokens of its user. A permanent token speaks for the same user, and
+//! yet is less: of the others it manages those alone that are no more than it is itself.
+//! Else the least of them would be as good as the best: it could rotate that one, and get
+//! its secret.
+
+use tessera_shared::{
+    id::{AccountId, UserId},
+    record::PermanentToken,
+};
+
+use crate::{caller::Caller, core::Core, failure::Failure};
+
+const NOT_FOUND: Failure = Failure::NotFound("permanent token");
+
+/// Whether `caller` may see `token`: its user's, or one of an account that it administers.
+pub(super) fn is_within_reach(caller: &Caller, token: &PermanentToken) -> bool {
+    administers(caller, token) || is_owner(caller, token)
+}
+
+fn administers(caller: &Caller, token: &PermanentToken) -> bool {
+    AccountId::try_from(token.account).is_ok_and(|account| caller.administers(account))
+}
+
+fn is_owner(caller: &Caller, token: &PermanentToken) -> bool {
+    UserId::try_from(token.user).is_ok_and(|user| user == caller.user())
+}
+
+fn is_itself(caller: &Caller, token: &PermanentToken) -> bool {
+    caller.token().is_some_and(|own| own.get() == token.id)
+}
+
+impl Core {
+    /// Refuses the change or the end of a token that is not the caller's to manage.
+    pub(super) fn may_manage(
+        &self,
+        caller: &Caller,
+        token: &PermanentToken,
+    ) -> Result<(), Failure> {
+        match (administers(caller, token), is_owner(caller, token)) {
+            (true, _) => Ok(()),
+            (false, true) => self.is_no_more(caller, token),
+            (false, false) => Err(NOT_FOUND),
+        }
+    }
+
+    /// Refuses a rotation, which hands out the secret: an administrator could be another by it.
+    pub(super) fn may_rotate(
+        &self,
+        caller: &Caller,
+        token: &PermanentToken,
+    ) -> Result<(), Failure> {
+        match (is_owner(caller, token), administers(caller, token)) {
+            (true, _) => self.is_no_more(caller, token),
+            (false, true) => Err(Failure::NotPermitted),
+            (false, false) => Err(NOT_FOUND),
+        }
+    }
+
+    /// Refuses what a change makes of a token, if a permanent token asks for it: its role
+    /// and its end must be within the caller's, be they changed or not.
+    pub(super) fn may_become(
+        &self,
+        caller: &Caller,
+        before: &PermanentToken,
+        after: &PermanentToken,
+    ) -> Result<(), Failure> {
+        let Some(limits) = &caller.limits else { return Ok(()) };
+        self.may_give_role_of(caller, after)?;
+        limits.allow_end(after)
+    }
+
+    fn is_no_more(&self, caller: &Caller, token: &PermanentToken) -> Result<(), Failure> {
+        match &caller.limits {
+            Some(limits) if !is_itself(caller, token) => {
+                self.may_give_role_of(caller, token)?;
+                limits.allow(token)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A role that left the catalogue has no scopes.
+    fn may_give_role_of(&self, caller: &Caller, token: &PermanentToken) -> Result<(), Failure> {
+        self.catalogue.by_id(token.role).map_or(Ok(()), |role| caller.may_give(role))
+    }
+}
