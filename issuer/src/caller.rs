@@ -9,12 +9,12 @@ use tessera_shared::{
     id::{AccountId, SessionId, TokenId, UserId},
     principal::{Principal, Proof},
     record::PermanentToken,
-    role::{ADMIN_SCOPE, Role},
+    role::{ADMIN_SCOPE, Role, ScopeSet},
     store::records,
 };
 use tonic::{Extensions, metadata::MetadataMap, transport::server::TcpConnectInfo};
 
-use self::limits::Limits;
+pub(crate) use self::limits::Limits;
 use crate::{core::Core, failure::Failure};
 
 /// A principal that proved itself for this call.
@@ -66,7 +66,12 @@ impl Caller {
 
     /// Refuses a role with a scope that the caller has not.
     pub(crate) fn may_give(&self, role: &Role) -> Result<(), Failure> {
-        let within = role.scopes.is_within(&self.principal.scopes);
+        self.may_have(&role.scopes)
+    }
+
+    /// Refuses scopes of which the caller has not all.
+    pub(crate) fn may_have(&self, scopes: &ScopeSet) -> Result<(), Failure> {
+        let within = scopes.is_within(&self.principal.scopes);
         if within { Ok(()) } else { Err(Failure::RoleAboveCaller) }
     }
 }

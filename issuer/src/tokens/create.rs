@@ -11,7 +11,7 @@ use tessera_shared::{
 };
 
 use crate::{
-    caller::Caller,
+    caller::{Caller, Limits},
     core::Core,
     failure::Failure,
     fields::{self, Fields},
@@ -44,9 +44,10 @@ impl Core {
     ) -> Result<Created, Failure> {
         let now = self.now();
         let role = self.role_for_new(caller, &wanted.role)?;
-        let mut token = self.parse_new(wanted, now)?;
+        let limits = caller.limits.as_ref();
+        let mut token = self.parse_new(wanted, limits, now)?;
         caller.may_give(role)?;
-        caller.limits.as_ref().map_or(Ok(()), |limits| limits.allow_end(&token))?;
+        limits.map_or(Ok(()), |limits| limits.allow(&token))?;
         token.account = caller.account().get();
         token.user = caller.user().get();
         token.role = role.id;
@@ -101,12 +102,18 @@ impl Core {
         self.role_named("role", name)
     }
 
-    fn parse_new(&self, wanted: NewToken, now: Timestamp) -> Result<PermanentToken, Failure> {
+    /// Where it may be used is the calling token's own, if there is one and nothing is said.
+    fn parse_new(
+        &self,
+        wanted: NewToken,
+        limits: Option<&Limits>,
+        now: Timestamp,
+    ) -> Result<PermanentToken, Failure> {
         let mut fields = Fields::default();
         let name = fields.take(fields::name("name", &wanted.name));
         let description = fields.take(fields::description(&wanted.description));
         let audiences = fields.take(fields::audiences(&wanted.audiences)).unwrap_or_default();
-        let cidrs = fields.take(fields::cidrs(&wanted.allowed_cidrs));
+        let cidrs = fields.take(fields::cidrs(&wanted.allowed_cidrs)).unwrap_or_default();
         let future = |at: &ProtoTimestamp| fields::future("expires_at", at, now);
         let expires_at = wanted.expires_at.as_ref().map(future);
         let expires_at = expires_at.and_then(|at| fields.take(at));
@@ -118,12 +125,15 @@ impl Core {
         Ok(PermanentToken {
             name: name.unwrap_or_default(),
             description: description.unwrap_or_default(),
-            audiences: if audiences.is_empty() {
-                self.policy.default_audiences.clone()
-            } else {
-                audiences
+            audiences: match limits {
+                _ if !audiences.is_empty() => audiences,
+                Some(limits) => limits.audiences.clone(),
+                None => self.policy.default_audiences.clone(),
             },
-            allowed_cidrs: cidrs.unwrap_or_default(),
+            allowed_cidrs: match limits {
+                Some(limits) if cidrs.is_empty() => limits.allowed_cidrs.clone(),
+                _ => cidrs,
+            },
             not_before: begin.map_or(0, Timestamp::millis),
             expires_at: expires_at.map_or(0, Timestamp::millis),
             ..PermanentToken::default()

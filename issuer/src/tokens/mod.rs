@@ -7,6 +7,8 @@
 mod change;
 mod create;
 mod exchange;
+#[cfg(test)]
+mod limits_tests;
 mod list;
 mod reach;
 mod rotate;

@@ -8,9 +8,14 @@
 use tessera_shared::{
     id::{AccountId, UserId},
     record::PermanentToken,
+    role::ScopeSet,
 };
 
-use crate::{caller::Caller, core::Core, failure::Failure};
+use crate::{
+    caller::{Caller, Limits},
+    core::Core,
+    failure::Failure,
+};
 
 const NOT_FOUND: Failure = Failure::NotFound("permanent token");
 
@@ -59,7 +64,8 @@ impl Core {
     }
 
     /// Refuses what a change makes of a token, if a permanent token asks for it: its role
-    /// and its end must be within the caller's, be they changed or not.
+    /// and its end must be within the caller's, be they changed or not, and what is changed
+    /// of where it may be used. Itself it may only narrow.
     pub(super) fn may_become(
         &self,
         caller: &Caller,
@@ -67,22 +73,34 @@ impl Core {
         after: &PermanentToken,
     ) -> Result<(), Failure> {
         let Some(limits) = &caller.limits else { return Ok(()) };
-        self.may_give_role_of(caller, after)?;
-        limits.allow_end(after)
+        caller.may_have(&self.scopes_of(after))?;
+        limits.allow_end(after)?;
+        if after.audiences != before.audiences {
+            limits.allow_audiences(after)?;
+        }
+        if after.allowed_cidrs != before.allowed_cidrs {
+            limits.allow_networks(after)?;
+        }
+        if !is_itself(caller, before) {
+            return Ok(());
+        }
+        // Its owner may have narrowed it since this call began.
+        let is_within = self.scopes_of(after).is_within(&self.scopes_of(before));
+        if is_within { Limits::of(before).allow(after) } else { Err(Failure::RoleAboveCaller) }
+    }
+
+    /// A role that left the catalogue has none.
+    fn scopes_of(&self, token: &PermanentToken) -> ScopeSet {
+        self.catalogue.by_id(token.role).map(|role| role.scopes.clone()).unwrap_or_default()
     }
 
     fn is_no_more(&self, caller: &Caller, token: &PermanentToken) -> Result<(), Failure> {
         match &caller.limits {
             Some(limits) if !is_itself(caller, token) => {
-                self.may_give_role_of(caller, token)?;
+                caller.may_have(&self.scopes_of(token))?;
                 limits.allow(token)
             }
             _ => Ok(()),
         }
-    }
-
-    /// A role that left the catalogue has no scopes.
-    fn may_give_role_of(&self, caller: &Caller, token: &PermanentToken) -> Result<(), Failure> {
-        self.catalogue.by_id(token.role).map_or(Ok(()), |role| caller.may_give(role))
     }
 }
