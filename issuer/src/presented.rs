@@ -44,12 +44,14 @@ impl Core {
 
     /// A secret that a rotation replaced ends nothing: it is of no use either.
     async fn end_permanent(&self, presented: &Presented) -> Result<Option<Ended>, Failure> {
-        let now = self.now().millis();
+        let now = self.now();
         let is_held = |token: &PermanentToken| {
-            let in_overlap = now < token.previous_expires_at;
-            let is_held = presented.hash.matches(&token.hash)
-                || in_overlap && presented.hash.matches(&token.previous_hash);
-            if is_held { Ok(()) } else { Err(Failure::NotFound("permanent token")) }
+            let secret = token.secret(&presented.hash);
+            if secret.is_some_and(|secret| now < secret.replaced_at) {
+                Ok(())
+            } else {
+                Err(Failure::NotFound("permanent token"))
+            }
         };
         match self.end_token(presented.id, is_held).await {
             Ok(_) => Ok(Some(Ended::PermanentToken(presented.id.get()))),

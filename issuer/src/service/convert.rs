@@ -53,7 +53,7 @@ pub(super) fn token(
         State::Expired => v1::PermanentTokenState::Expired,
         State::Revoked => v1::PermanentTokenState::Revoked,
     };
-    let overlap = token.previous_expires_at;
+    let overlap = token.overlap_ends_at();
     v1::PermanentToken {
         id: token.id,
         name: token.name,
@@ -71,7 +71,7 @@ pub(super) fn token(
         last_used_at: usage.last_used_at().map(timestamp),
         state: state.into(),
         secret_version: i32::try_from(token.secret_version).unwrap_or(i32::MAX),
-        previous_secret_expires_at: optional(if overlap > now.millis() { overlap } else { 0 }),
+        previous_secret_expires_at: (overlap > now).then(|| timestamp(overlap)),
         reuse_detected_at: usage.reuse_detected_at().map(timestamp),
     }
 }

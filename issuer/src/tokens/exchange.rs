@@ -36,10 +36,8 @@ impl Core {
         let Verdict::Granted(principal) = self.examine(plain, question).await? else {
             return Err(Failure::CredentialsInvalid);
         };
-        let mut own_end = principal.expires_at.unwrap_or(Timestamp::NEVER);
-        if !presented.hash.matches(&token.hash) {
-            own_end = own_end.min(Timestamp::from_millis(token.previous_expires_at));
-        }
+        let secret = token.secret(&presented.hash).ok_or(Failure::CredentialsInvalid)?;
+        let own_end = principal.expires_at.unwrap_or(Timestamp::NEVER).min(secret.replaced_at);
         let signing = self.signing().await?;
         let expires_at = now.after(self.policy.access_ttl).min(own_end);
         let access = signing.sign(&AccessClaims {

@@ -13,6 +13,8 @@ mod list;
 mod reach;
 mod rotate;
 #[cfg(test)]
+mod rotate_tests;
+#[cfg(test)]
 mod sibling_tests;
 
 pub(crate) use self::{change::Change, create::NewToken, list::Filter};

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use tessera_shared::{
-    clock::Timestamp, id::TokenId, opaque::PlainToken, record::PermanentToken, revocation::Subject,
+    clock::Timestamp,
+    id::TokenId,
+    opaque::PlainToken,
+    record::{OlderSecret, PermanentToken},
+    revocation::Subject,
 };
 
 use super::State;
@@ -15,6 +19,9 @@ use crate::{
 };
 
 const LONGEST_OVERLAP: Duration = Duration::from_hours(30 * 24);
+/// How many replaced secrets a record has in full. A rotation whose answer was lost is made
+/// again: the secret that is deployed is then the second before the last, and has its overlap.
+const KEPT: usize = 4;
 /// How many retired secrets a record remembers.
 const RETIRED: usize = 16;
 
@@ -45,7 +52,7 @@ impl Core {
                 if !State::of(token, now).is_live() {
                     return Err(Failure::TokenEnded);
                 }
-                replace_secret(token, hash.as_bytes(), now.after(overlap));
+                replace_secret(token, hash.as_bytes(), now.after(overlap), now);
                 token.version += u32::from(overlap.is_zero());
                 Ok(())
             })
@@ -58,13 +65,28 @@ impl Core {
     }
 }
 
-/// The present secret becomes the one before, until `works_until`.
-fn replace_secret(token: &mut PermanentToken, hash: &[u8], works_until: Timestamp) {
-    let oldest = std::mem::take(&mut token.previous_hash);
-    if let Some(prefix) = oldest.get(..8) {
-        token.retired.insert(0, prefix.to_vec());
-        token.retired.truncate(RETIRED);
+/// The present secret becomes the one before, until `works_until`. Those before it keep
+/// their own time, unless that is `now`.
+fn replace_secret(token: &mut PermanentToken, hash: &[u8], works_until: Timestamp, now: Timestamp) {
+    if !token.previous_hash.is_empty() {
+        let previous = OlderSecret {
+            version: token.secret_version.saturating_sub(1),
+            hash: std::mem::take(&mut token.previous_hash),
+            expires_at: token.previous_expires_at,
+        };
+        token.older.insert(0, previous);
     }
+    let mut gone = Vec::new();
+    for secret in std::mem::take(&mut token.older) {
+        let lasts = now < works_until && now.millis() < secret.expires_at;
+        if lasts && token.older.len() + 1 < KEPT {
+            token.older.push(secret);
+        } else {
+            gone.extend(secret.hash.get(..8).map(<[u8]>::to_vec));
+        }
+    }
+    token.retired.splice(0..0, gone);
+    token.retired.truncate(RETIRED);
     token.previous_hash = std::mem::replace(&mut token.hash, hash.to_vec());
     token.previous_expires_at = works_until.millis();
     token.secret_version += 1;

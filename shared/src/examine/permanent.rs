@@ -11,7 +11,7 @@ use crate::{
     id::{AccountId, TokenId, UserId},
     opaque::Presented,
     principal::{Principal, Proof},
-    record::{Account, PermanentToken, User},
+    record::{Account, PermanentToken, Secret, User},
     role::{Catalogue, ScopeSet},
     sparing::Sparing,
     store::{Key, StoreError, StoreReader, records},
@@ -20,7 +20,7 @@ use crate::{
 /// A token's record, whose secret is the one presented.
 pub struct Claimed {
     token: PermanentToken,
-    replaced_at: Timestamp,
+    secret: Secret,
 }
 
 /// Whom a token speaks for, as the store has them.
@@ -38,7 +38,7 @@ pub(super) async fn examine(
 ) -> Result<Good, Refusal> {
     let token = records::load(store, presented.id.into()).await?;
     let claimed = Claimed::of(presented, token)?;
-    if claimed.replaced_at <= now {
+    if claimed.secret.replaced_at <= now {
         return Err(Reason::Replaced(presented.id).into());
     }
     let (account, user) = claimed.owner()?;
@@ -90,7 +90,7 @@ fn tell_of_an_old_secret(id: i64) {
 }
 
 impl Claimed {
-    /// Compares the presented secret with the record's: the current one and the one
+    /// Compares the presented secret with the record's: the present one and those
     /// before, whose time may be over. One that is older was real once: it is told apart
     /// and logged, since an old copy is in somebody's hands.
     ///
@@ -98,17 +98,15 @@ impl Claimed {
     /// Why the token is refused, whoever owns it.
     pub fn of(presented: &Presented, token: Option<PermanentToken>) -> Result<Self, Reason> {
         let token = token.ok_or(Reason::Unknown)?;
-        let replaced_at = if presented.hash.matches(&token.hash) {
-            Timestamp::NEVER
-        } else if presented.hash.matches(&token.previous_hash) {
-            Timestamp::from_millis(token.previous_expires_at)
+        let secret = if let Some(secret) = token.secret(&presented.hash) {
+            secret
         } else if token.retired.iter().any(|old| old == presented.hash.prefix()) {
             tell_of_an_old_secret(token.id);
             return Err(Reason::Replaced(presented.id));
         } else {
             return Err(Reason::Unknown);
         };
-        if token.revoked_at == 0 { Ok(Self { token, replaced_at }) } else { Err(Reason::Revoked) }
+        if token.revoked_at == 0 { Ok(Self { token, secret }) } else { Err(Reason::Revoked) }
     }
 
     /// Whose it is.
@@ -130,7 +128,7 @@ impl Claimed {
     /// # Errors
     /// When the record can't be read.
     pub fn finding(self, owner: &Owner, catalogue: &Catalogue) -> Result<Finding, StoreError> {
-        let replaced_at = self.replaced_at;
+        let replaced_at = self.secret.replaced_at;
         let token = Some(self.id()?);
         let outcome = match owner.enabled() {
             Some(user) => Ok(self.good(user, catalogue)?),

@@ -11,7 +11,7 @@ mod tokens;
 pub use self::{
     people::{Account, Password, Session, User, Username},
     revocations::{RevocationBucket, RevocationEntry},
-    tokens::{Foreign, Imports, PermanentToken, UsageNote, UsageReport},
+    tokens::{Foreign, Imports, OlderSecret, PermanentToken, Secret, UsageNote, UsageReport},
 };
 
 /// A `Debug` that shows whose record it is, and nothing of a secret in it.

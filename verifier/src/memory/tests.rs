@@ -19,7 +19,7 @@ use tessera_shared::{
     examine::Reason,
     id::{AccountId, UserId},
     opaque::Opaque,
-    record::{PermanentToken, User},
+    record::{OlderSecret, PermanentToken, User},
     role::Catalogue,
     store::{Key, StoreError},
 };
@@ -240,6 +240,29 @@ async fn time_is_asked_at_each_use() {
     world.store.cut();
     let replaced = Reason::Replaced(9.try_into().unwrap());
     assert_eq!(verdicts().await, [Some(Reason::Expired), None, Some(replaced)]);
+}
+
+#[tokio::test]
+async fn what_is_kept_of_a_replaced_secret_ends_with_its_own_overlap() {
+    let world = World::new();
+    let [soon, later] = [1, 2].map(|seconds| NOW.after(Duration::from_secs(seconds)));
+    let other = Opaque::new("tessera").permanent(7.try_into().unwrap(), &SystemRandom::new());
+    let other = other.unwrap();
+    let oldest = world.store.put_token(7, |token| {
+        let hash = std::mem::take(&mut token.hash);
+        token.older = vec![OlderSecret { version: 1, hash, expires_at: later.millis() }];
+        token.previous_hash = other.hash().as_bytes().to_vec();
+        (token.previous_expires_at, token.secret_version) = (soon.millis(), 3);
+    });
+    let verdicts =
+        async || [world.ask(&oldest).await.unwrap(), world.ask(other.expose()).await.unwrap()];
+    assert_eq!(verdicts().await, [None, None]);
+    world.store.cut();
+    let replaced = Some(Reason::Replaced(7.try_into().unwrap()));
+    world.clock.set(soon);
+    assert_eq!(verdicts().await, [None, replaced]);
+    world.clock.set(later);
+    assert_eq!(verdicts().await, [replaced, replaced]);
 }
 
 #[tokio::test]
