@@ -96,6 +96,7 @@ fn says(verified: &VerifiedClaims, json: &Value) {
     assert_eq!(json["role"], claims.role);
     assert_eq!(json["uv"], claims.user_version);
     assert_eq!(json.get("tv").and_then(Value::as_u64), claims.token_version.map(u64::from));
+    assert_eq!(json.get("sv").and_then(Value::as_u64), claims.secret_version.map(u64::from));
     match claims.proof {
         Proof::Session(session) => assert_eq!(json["sid"], session.to_string()),
         Proof::PermanentToken(token) => assert_eq!(json["tid"], token.get()),

@@ -95,7 +95,8 @@ impl Core {
             Proof::Session(_) => None,
             Proof::PermanentToken(id) => {
                 let token: Option<PermanentToken> = records::load(&*self.store, id.into()).await?;
-                Some(Limits::of(&token.ok_or(Failure::CredentialsInvalid)?))
+                let token = token.ok_or(Failure::CredentialsInvalid)?;
+                Some(Limits::of(&token, principal.secret_version))
             }
         };
         Ok(Caller { principal: *principal, address: question.client_address, limits })

@@ -47,6 +47,11 @@ pub(crate) enum Failure {
     RoleAboveCaller,
     #[error("a permanent token makes and manages no token that outlives it")]
     OutlivesCaller,
+    #[error(
+        "a secret that a rotation replaced rotates and changes no token; \
+         call with the new one, or have the owner do so with a session"
+    )]
+    SecretReplaced,
     /// Names the field.
     #[error("{0}: not within those of the permanent token that calls")]
     BeyondCaller(&'static str),
@@ -100,7 +105,7 @@ impl Failure {
             Self::LoginFailed => (Code::Unauthenticated, ErrorReason::LoginFailed),
             Self::RefreshTokenInvalid => (Code::Unauthenticated, ErrorReason::RefreshTokenInvalid),
             Self::RefreshTokenReused => (Code::Unauthenticated, ErrorReason::RefreshTokenReused),
-            Self::NotPermitted | Self::BeyondCaller(_) => {
+            Self::NotPermitted | Self::SecretReplaced | Self::BeyondCaller(_) => {
                 (Code::PermissionDenied, ErrorReason::NotPermitted)
             }
             Self::RoleAboveCaller => (Code::PermissionDenied, ErrorReason::RoleAboveCaller),

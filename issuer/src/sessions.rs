@@ -263,6 +263,7 @@ impl Core {
             proof: Proof::Session(id_of(session)?),
             user_version: user.version,
             token_version: None,
+            secret_version: None,
             audiences: self.policy.default_audiences.clone(),
             issued_at: now,
             expires_at,

@@ -30,6 +30,8 @@ impl Proof {
 pub struct Principal {
     /// What proved it.
     pub proof: Proof,
+    /// Which secret of the permanent token, counted from 1; 0: it was a session.
+    pub secret_version: u32,
     /// The account of the user.
     pub account: AccountId,
     /// The user who logged in or owns the permanent token.

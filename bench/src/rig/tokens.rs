@@ -198,6 +198,7 @@ fn first_session(issuer: String) -> Result<AccessClaims, NotAnId> {
         proof: Proof::Session(SessionId::try_from(1)?),
         user_version: 1,
         token_version: None,
+        secret_version: None,
         audiences: vec!["cdn".to_owned()],
         issued_at: now,
         expires_at: now.after(Duration::from_secs(24 * 3600)),

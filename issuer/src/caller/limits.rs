@@ -8,18 +8,23 @@ use crate::failure::Failure;
 /// The end of a permanent token, and where it may be used.
 #[derive(Debug)]
 pub(crate) struct Limits {
+    /// No later than the secret that was presented.
     ends_at: Timestamp,
     pub(crate) audiences: Vec<String>,
     /// Empty: anywhere.
     pub(crate) allowed_cidrs: Vec<String>,
+    /// A rotation replaced the secret that was presented.
+    pub(crate) is_replaced: bool,
 }
 
 impl Limits {
-    pub(crate) fn of(token: &PermanentToken) -> Self {
+    /// Those of a token of which secret `version` was presented.
+    pub(crate) fn of(token: &PermanentToken, version: u32) -> Self {
         Self {
-            ends_at: token.ends_at(),
+            ends_at: token.ends_at().min(token.replaced_at(version)),
             audiences: token.audiences.clone(),
             allowed_cidrs: token.allowed_cidrs.clone(),
+            is_replaced: token.secret_version != version,
         }
     }
 
@@ -77,7 +82,7 @@ mod tests {
             (&["10.0.0.0/8"], &["10.128.0.0/9", "10.0.0.0/9"], true),
             (&["::/0"], &["0.0.0.0/0"], false),
         ] {
-            let allowed = Limits::of(&token(outer)).allow_networks(&token(inner));
+            let allowed = Limits::of(&token(outer), 0).allow_networks(&token(inner));
             assert_eq!(allowed.is_ok(), is_within, "{inner:?} in {outer:?}");
         }
     }

@@ -47,6 +47,7 @@ impl Core {
             proof: principal.proof,
             user_version: user.version,
             token_version: Some(token.version),
+            secret_version: (secret.version > 1).then_some(secret.version),
             audiences: principal.audiences,
             issued_at: now,
             expires_at,

@@ -11,6 +11,8 @@ mod exchange;
 mod limits_tests;
 mod list;
 mod reach;
+#[cfg(test)]
+mod replaced_tests;
 mod rotate;
 #[cfg(test)]
 mod rotate_tests;

@@ -36,6 +36,15 @@ fn is_itself(caller: &Caller, token: &PermanentToken) -> bool {
     caller.token().is_some_and(|own| own.get() == token.id)
 }
 
+/// Refuses a caller with a secret that a rotation replaced, be it since the call began: by
+/// a new secret or a later end it would outlive its overlap.
+fn has_present_secret(caller: &Caller, token: &PermanentToken) -> Result<(), Failure> {
+    let is_replaced = caller.limits.as_ref().is_some_and(|limits| limits.is_replaced);
+    let is_newer = token.secret_version != caller.principal.secret_version;
+    let refuses = is_replaced || is_itself(caller, token) && is_newer;
+    if refuses { Err(Failure::SecretReplaced) } else { Ok(()) }
+}
+
 impl Core {
     /// Refuses the change or the end of a token that is not the caller's to manage.
     pub(super) fn may_manage(
@@ -57,7 +66,10 @@ impl Core {
         token: &PermanentToken,
     ) -> Result<(), Failure> {
         match (is_owner(caller, token), administers(caller, token)) {
-            (true, _) => self.is_no_more(caller, token),
+            (true, _) => {
+                has_present_secret(caller, token)?;
+                self.is_no_more(caller, token)
+            }
             (false, true) => Err(Failure::NotPermitted),
             (false, false) => Err(NOT_FOUND),
         }
@@ -73,6 +85,7 @@ impl Core {
         after: &PermanentToken,
     ) -> Result<(), Failure> {
         let Some(limits) = &caller.limits else { return Ok(()) };
+        has_present_secret(caller, before)?;
         caller.may_have(&self.scopes_of(after))?;
         limits.allow_end(after)?;
         if after.audiences != before.audiences {
@@ -85,8 +98,9 @@ impl Core {
             return Ok(());
         }
         // Its owner may have narrowed it since this call began.
+        let own = Limits::of(before, caller.principal.secret_version);
         let is_within = self.scopes_of(after).is_within(&self.scopes_of(before));
-        if is_within { Limits::of(before).allow(after) } else { Err(Failure::RoleAboveCaller) }
+        if is_within { own.allow(after) } else { Err(Failure::RoleAboveCaller) }
     }
 
     /// A role that left the catalogue has none.

@@ -4,7 +4,11 @@
 use std::time::Duration;
 
 use prost_types::Timestamp as ProtoTimestamp;
-use tessera_shared::{id::AccountId, id::TokenId, record::PermanentToken};
+use tessera_shared::{
+    id::{AccountId, TokenId},
+    record::PermanentToken,
+    store::records,
+};
 
 use super::{Change, NewToken};
 use crate::{
@@ -14,7 +18,7 @@ use crate::{
     testing::{Issuer, PASSWORD, new_token},
 };
 
-/// What may be asked of a token, with an end as soon as the sibling's.
+/// What is asked of another token.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Ask {
     Rotate,
@@ -89,7 +93,6 @@ fn stronger(issuer: &Issuer) -> Vec<(NewToken, &'static str)> {
 }
 
 pub(super) async fn record(issuer: &Issuer, id: TokenId) -> PermanentToken {
-    use tessera_shared::store::records;
     records::load(&*issuer.core.store, id.into()).await.unwrap().unwrap()
 }
 
@@ -98,7 +101,7 @@ pub(super) async fn anna(issuer: &Issuer) -> Caller {
     let (username, password) = ("anna".to_owned(), PASSWORD.to_owned());
     let user = NewUser { username, password, role: "Users".to_owned() };
     issuer.core.create_user(&issuer.admin().await, AccountId::FIRST, user).await.unwrap();
-    issuer.caller(&issuer.login("anna").await.unwrap().access).await
+    issuer.caller_here(&issuer.login("anna").await.unwrap().access).await
 }
 
 /// Makes a token; its id, and its string.

@@ -118,10 +118,15 @@ pub fn good(claims: VerifiedClaims) -> Good {
     let claims = claims.into_claims();
     // A token is good from its `nbf`, and not much before its `iat`.
     let begins = claims.issued_at.before(jwt::CLOCK_SKEW);
+    let secret_version = match claims.proof {
+        Proof::Session(_) => 0,
+        Proof::PermanentToken(_) => claims.secret_version.unwrap_or(1),
+    };
     Good {
         not_before: claims.not_before.map_or(begins, |not_before| begins.max(not_before)),
         principal: Principal {
             proof: claims.proof,
+            secret_version,
             account: claims.account,
             user: claims.user,
             role: claims.role,

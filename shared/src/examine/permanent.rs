@@ -146,6 +146,7 @@ impl Claimed {
         Ok(Good {
             principal: Principal {
                 proof: Proof::PermanentToken(id),
+                secret_version: self.secret.version,
                 account,
                 user: owner,
                 role: role.map(|role| role.name.clone()).unwrap_or_default(),

@@ -18,7 +18,7 @@ const CLIENT_ID: &str = "tessera";
 const MAX_SECONDS: i64 = 253_402_300_799;
 
 /// The names of the claims that we write.
-const CLAIMS: [&str; 17] = [
+const CLAIMS: [&str; 18] = [
     "iss",
     "sub",
     "aud",
@@ -35,6 +35,7 @@ const CLAIMS: [&str; 17] = [
     "name",
     "uv",
     "tv",
+    "sv",
     "cidrs",
 ];
 
@@ -54,6 +55,9 @@ pub struct AccessClaims {
     pub user_version: u32,
     /// `tv`: the permanent token's version; there exactly if the proof is one.
     pub token_version: Option<u32>,
+    /// `sv`: which of the permanent token's secrets it was exchanged for, counted from 1;
+    /// absent: the first, or the proof is a session.
+    pub secret_version: Option<u32>,
     /// `aud`: where it may be used.
     pub audiences: Vec<String>,
     /// `iat`.
@@ -100,6 +104,8 @@ struct Wire<'a> {
     uv: u32,
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
     tv: Option<u32>,
+    #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
+    sv: Option<u32>,
     #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
     cidrs: Cow<'a, [String]>,
 }
@@ -135,6 +141,7 @@ impl AccessClaims {
             name: Cow::from(&self.name),
             uv: self.user_version,
             tv: self.token_version,
+            sv: self.secret_version,
             cidrs: Cow::from(&self.allowed_cidrs),
         }
     }
@@ -167,7 +174,7 @@ impl AccessClaims {
 
     fn from_wire(wire: Wire<'_>) -> Option<Self> {
         let proof = match (wire.sid, wire.tid, wire.tv) {
-            (Some(sid), None, None) => {
+            (Some(sid), None, None) if wire.sv.is_none() => {
                 Proof::Session(SessionId::try_from(canonical_decimal(&sid)?).ok()?)
             }
             (None, Some(tid), Some(_)) => Proof::PermanentToken(TokenId::try_from(tid).ok()?),
@@ -183,6 +190,7 @@ impl AccessClaims {
             proof,
             user_version: wire.uv,
             token_version: wire.tv,
+            secret_version: wire.sv,
             audiences: wire.aud.into_owned(),
             issued_at: instant(wire.iat)?,
             expires_at: instant(wire.exp)?,

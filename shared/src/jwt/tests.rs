@@ -31,6 +31,7 @@ pub(super) fn claims() -> AccessClaims {
         proof: Proof::Session(SessionId::try_from(9_007_199_254_740_991).unwrap()),
         user_version: 3,
         token_version: None,
+        secret_version: None,
         audiences: vec!["cdn".to_owned()],
         issued_at: ISSUED_AT,
         expires_at: EXPIRES_AT,
@@ -47,6 +48,7 @@ pub(super) fn exchanged() -> AccessClaims {
     AccessClaims {
         proof: Proof::PermanentToken(TokenId::try_from(42).unwrap()),
         token_version: Some(0),
+        secret_version: Some(2),
         not_before: Some(ISSUED_AT),
         allowed_cidrs: vec!["192.0.2.0/24".to_owned(), "2001:db8::/32".to_owned()],
         ..claims()
@@ -148,6 +150,7 @@ fn a_token_that_no_verifier_would_read_is_not_made() {
         AccessClaims { expires_at: Timestamp::NEVER, ..claims() },
         AccessClaims { issued_at: at(-ISSUED_AT.millis() - 1), ..claims() },
         AccessClaims { token_version: Some(1), ..claims() },
+        AccessClaims { secret_version: Some(1), ..claims() },
         AccessClaims { token_version: None, ..exchanged() },
     ] {
         assert!(matches!(signer.sign(&claims), Err(SigningError::Unreadable)), "{claims:?}");

@@ -50,6 +50,7 @@ impl Access {
             proof: Proof::Session(self.session),
             user_version: 0,
             token_version: None,
+            secret_version: None,
             audiences: vec!["cdn".to_owned()],
             issued_at: NOW,
             expires_at: NOW.after(Duration::from_secs(3600)),
