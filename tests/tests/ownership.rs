@@ -2,11 +2,13 @@
 
 use prost_types::Timestamp;
 use tessera_proto::v1::{
-    CreatePermanentTokenRequest, ErrorReason, GetPermanentTokenRequest, ListPermanentTokensRequest,
-    PermanentToken, PermanentTokenState, RevokePermanentTokenRequest, UpdatePermanentTokenRequest,
+    CreatePermanentTokenRequest, ErrorReason, ExchangeTokenRequest, GetPermanentTokenRequest,
+    ListPermanentTokensRequest, PermanentToken, PermanentTokenState, RevokePermanentTokenRequest,
+    RotatePermanentTokenRequest, UpdatePermanentTokenRequest,
 };
 use tessera_shared::clock::{Clock, SystemClock};
 use tessera_tests::{
+    ask::ask,
     client::{Credentials, Issuer},
     on_every_backend,
     refused::{assert_refused, assert_wrong_field},
@@ -18,6 +20,7 @@ on_every_backend!(
     a_role_above_the_callers_is_refused,
     the_tokens_of_others_are_invisible,
     a_permanent_token_makes_none_that_outlives_it,
+    a_weak_token_is_no_way_to_a_strong_sibling,
     an_account_has_at_most_fifty_live_tokens,
     the_limit_of_live_tokens_is_a_setting,
     pages_hold_every_token_once_in_the_order_of_making,
@@ -108,6 +111,48 @@ async fn a_permanent_token_makes_none_that_outlives_it(backend: Backend) {
     }
     let request = CreatePermanentTokenRequest { expires_at: in_seconds(300), ..named("child") };
     issuer.create_permanent_token(request).await.expect("a shorter one");
+}
+
+/// Every call, by the token's secret and by an access token exchanged for it.
+async fn a_weak_token_is_no_way_to_a_strong_sibling(backend: Backend) {
+    let system = backend.start().await;
+    let user = system.user("Users").await;
+    let weak = CreatePermanentTokenRequest {
+        role: "Purge and Prefetch only (API)".into(),
+        expires_at: in_seconds(600),
+        allowed_cidrs: vec!["127.0.0.0/8".into()],
+        ..named("weak")
+    };
+    let weak = system.permanent(&user.credentials, weak).await.token;
+    let strong = system.permanent(&user.credentials, named("strong")).await;
+    let record = strong.permanent_token.unwrap();
+    let mut issuer = system.issuer(&Credentials::api_key(&weak));
+    let access = issuer.exchange_token(ExchangeTokenRequest::default()).await.unwrap();
+    let access = access.into_inner().access_token;
+    for credentials in [Credentials::api_key(&weak), Credentials::bearer(&access)] {
+        let mut issuer = system.issuer(&credentials);
+        let denied = (Code::PermissionDenied, ErrorReason::RoleAboveCaller);
+        let rotate = RotatePermanentTokenRequest { id: record.id, overlap: None };
+        let refused = issuer.rotate_permanent_token(rotate).await;
+        assert_refused(refused, denied.0, denied.1);
+        let update = UpdatePermanentTokenRequest {
+            id: record.id,
+            name: "taken".into(),
+            ..UpdatePermanentTokenRequest::default()
+        };
+        assert_refused(issuer.update_permanent_token(update).await, denied.0, denied.1);
+        let revoke = RevokePermanentTokenRequest { id: record.id };
+        assert_refused(issuer.revoke_permanent_token(revoke).await, denied.0, denied.1);
+        let anywhere = CreatePermanentTokenRequest {
+            expires_at: in_seconds(60),
+            allowed_cidrs: vec!["0.0.0.0/0".into()],
+            ..named("anywhere")
+        };
+        let refused = issuer.create_permanent_token(anywhere).await;
+        assert_refused(refused, denied.0, ErrorReason::NotPermitted);
+        assert_eq!(system.record(&credentials, record.id).await, record, "it may be looked at");
+    }
+    system.verdict(ask(&strong.token)).await.expect("as it was");
 }
 
 async fn an_account_has_at_most_fifty_live_tokens(backend: Backend) {

@@ -19,6 +19,8 @@ use tonic::Code;
 on_every_backend!(
     a_rotation_at_once_ends_the_old_secret,
     both_secrets_work_until_the_overlap_ends,
+    a_rotation_made_again_leaves_the_deployed_secret_its_overlap,
+    a_replaced_secret_gets_no_new_one,
     a_token_rotates_itself,
     a_secret_older_than_the_previous_one_is_refused_and_noted_as_reuse,
     an_overlap_is_at_most_thirty_days,
@@ -69,6 +71,56 @@ async fn both_secrets_work_until_the_overlap_ends(backend: Backend) {
     .await;
     assert_eq!(denial, DenialReason::Revoked);
     system.verdict(ask(&new.token)).await.expect("the new secret, after the overlap");
+}
+
+async fn a_rotation_made_again_leaves_the_deployed_secret_its_overlap(backend: Backend) {
+    let system = backend.start().await;
+    let admin = system.admin().await;
+    let deployed = system.permanent(&admin, named("deployed")).await;
+    let id = deployed.permanent_token.unwrap().id;
+    let mut issuer = system.issuer(&admin);
+    let lost = issuer.rotate_permanent_token(rotate(id, 3600)).await.unwrap().into_inner();
+    let known = issuer.rotate_permanent_token(rotate(id, 60)).await.unwrap().into_inner();
+    let (first, second) = (lost.permanent_token.unwrap(), known.permanent_token.unwrap());
+    assert_eq!(second.previous_secret_expires_at, first.previous_secret_expires_at, "the longest");
+    for plain in [&deployed.token, &lost.token, &known.token] {
+        system.verdict(ask(plain)).await.expect("inside its overlap");
+        system.verdict(ask_cached(plain)).await.expect("from memory too");
+    }
+    let last = issuer.rotate_permanent_token(rotate(id, 0)).await.unwrap().into_inner();
+    for plain in [&deployed.token, &lost.token, &known.token] {
+        assert_eq!(system.verdict(ask(plain)).await, Err(DenialReason::Revoked));
+    }
+    system.verdict(ask(&last.token)).await.expect("the last");
+}
+
+async fn a_replaced_secret_gets_no_new_one(backend: Backend) {
+    let system = backend.start().await;
+    let user = system.user("Users").await;
+    let first = system.permanent(&user.credentials, named("rotated")).await;
+    let id = first.permanent_token.unwrap().id;
+    let api_key = Credentials::api_key(&first.token);
+    let exchange = async || {
+        let answer = system.issuer(&api_key).exchange_token(ExchangeTokenRequest::default()).await;
+        answer.unwrap().into_inner().access_token
+    };
+    let before = exchange().await;
+    let rotated = system.issuer(&user.credentials).rotate_permanent_token(rotate(id, 3600)).await;
+    let new = rotated.unwrap().into_inner().token;
+    let after = exchange().await;
+    for access in [&before, &after] {
+        system.verdict(ask(access)).await.expect("a good access token");
+    }
+    let bearers = [Credentials::bearer(&before), Credentials::bearer(&after)];
+    for credentials in bearers.iter().chain([&api_key]) {
+        let mut issuer = system.issuer(credentials);
+        let refused = issuer.rotate_permanent_token(rotate(0, 0)).await;
+        assert_refused(refused, Code::PermissionDenied, ErrorReason::NotPermitted);
+        let refused = issuer.create_permanent_token(named("for ever")).await;
+        assert_refused(refused, Code::PermissionDenied, ErrorReason::OutlivesCaller);
+    }
+    let mut issuer = system.issuer(&Credentials::api_key(&new));
+    issuer.rotate_permanent_token(rotate(0, 0)).await.expect("the new one may");
 }
 
 async fn a_token_rotates_itself(backend: Backend) {
