@@ -9,6 +9,7 @@ use ring::rand::SecureRandom;
 use tessera_shared::{
     clock::{Clock, Timestamp},
     examine::Examiner,
+    keys::LONGEST_LIFETIME,
     opaque::Opaque,
     password::PasswordHasher,
     revocation::{Revocation, Subject},
@@ -72,18 +73,29 @@ impl Core {
         self.catalogue.by_id(id).map(|role| role.name.clone()).unwrap_or_default()
     }
 
-    /// Denies access tokens of `subject` below `min_version`, for as long as one may
-    /// live. `revision` is the version of the record that this follows from.
+    /// Denies access tokens of `subject` below `min_version`, for as long as any that there
+    /// is may live. `revision` is the version of the record that this follows from.
     pub(crate) async fn revoke(
         &self,
         subject: Subject,
         min_version: u32,
         revision: u32,
     ) -> Result<(), Failure> {
+        let longest = self.longest_lifetime().await;
         let now = self.now();
-        let garbage_at = now.after(self.policy.access_ttl).after(SLACK);
+        let garbage_at = now.after(longest).after(SLACK);
         let revocation = Revocation { min_version, revision, garbage_at };
         Ok(records::revoke(&*self.store, subject, revocation, now).await?)
+    }
+
+    /// The longest that an access token which there is may live: another issuer's setting
+    /// may be longer than ours, and ours was perhaps. Each issuer notes its own in the key
+    /// set before it signs, so the set as it is now knows of every token that there is.
+    async fn longest_lifetime(&self) -> Duration {
+        match self.key_set().await {
+            Ok(Some((set, _))) => set.longest_lifetime().max(self.policy.access_ttl),
+            Ok(None) | Err(_) => LONGEST_LIFETIME,
+        }
     }
 }
 

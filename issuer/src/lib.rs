@@ -49,6 +49,8 @@ mod id_tests;
 #[cfg(test)]
 mod presented_tests;
 #[cfg(test)]
+mod revocation_tests;
+#[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;

@@ -75,7 +75,9 @@ impl Subject {
         let Revocation { min_version, revision, garbage_at } = revocation;
         let garbage_at = garbage_at.millis();
         match bucket.entries.iter_mut().find(|e| e.kind == kind && e.id == id) {
-            Some(entry) if revision < entry.revision => {}
+            Some(entry) if revision < entry.revision => {
+                entry.garbage_at = entry.garbage_at.max(garbage_at);
+            }
             Some(entry) => {
                 entry.min_version = min_version;
                 entry.revision = revision;
@@ -153,6 +155,8 @@ mod tests {
         let disabled = user.revoke(None, at(ALL_VERSIONS, 3, LATER), NOW).unwrap();
         let late = user.revoke(Some(&disabled), at(2, 2, LATER), NOW).unwrap();
         assert_eq!(min_version(user, &late), ALL_VERSIONS);
+        let longer = user.revoke(Some(&late), at(2, 2, Timestamp::NEVER), NOW).unwrap();
+        assert_eq!(decode(Some(&longer)).unwrap().entries[0].garbage_at, Timestamp::NEVER.millis());
         let enabled = user.revoke(Some(&late), at(4, 4, LATER), NOW).unwrap();
         assert_eq!(min_version(user, &enabled), 4);
         assert_eq!(min_version(Subject::Account(AccountId::FIRST), &enabled), 0);

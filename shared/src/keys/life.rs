@@ -61,6 +61,11 @@ impl KeySet {
         self.keys.iter().filter(over)
     }
 
+    /// The longest that a token signed with any of these keys lives.
+    pub fn longest_lifetime(&self) -> Duration {
+        self.keys.iter().map(|entry| entry.token_lifetime).max().unwrap_or_default()
+    }
+
     /// Notes that tokens of up to `lifetime` are signed from here on. It never falls
     /// for a key: a setting may, while longer tokens are still about.
     #[must_use]

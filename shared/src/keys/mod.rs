@@ -30,7 +30,7 @@ pub use self::{
     private::PrivateKey,
     public::PublicKey,
     seal::{KeyEncryptionKey, NotAKeyEncryptionKey, SealError, is_sealed, open, seal},
-    set::{KeyEntry, KeySet, KeyState},
+    set::{KeyEntry, KeySet, KeyState, LONGEST_LIFETIME},
     stored_set::DamagedKeySet,
 };
 

@@ -41,8 +41,8 @@ pub struct KeyEntry {
     pub imported: bool,
 }
 
-/// What is assumed of a key whose record does not say: the longest that a setting allows.
-pub(super) const LONGEST_LIFETIME: Duration = Duration::from_hours(24);
+/// The longest that `--access-ttl` may be: what is assumed where no record says.
+pub const LONGEST_LIFETIME: Duration = Duration::from_hours(24);
 
 impl KeyEntry {
     /// A key of this installation that may sign from its making on.
