@@ -5,7 +5,7 @@
 //! compare-and-swap, so one of many concurrent calls wins; the others find their
 //! token to be the one before, and derive the same successor from it.
 
-use std::net::IpAddr;
+use std::{net::IpAddr, time::Duration};
 
 use tessera_shared::{
     clock::Timestamp,
@@ -28,6 +28,10 @@ use crate::{
 const NONCE_BYTES: usize = 16;
 /// How often another id is drawn, when one is taken.
 pub(crate) const ID_ATTEMPTS: usize = 4;
+/// However often it is tried again: a refresh token is reuse so long after its first use.
+const LONGEST_RETRYING: Duration = Duration::from_mins(5);
+/// A retry sooner than this after one that was noted is not: of many at once, one writes.
+const RETRY_NOTED: Duration = Duration::from_millis(100);
 /// Sessions ended at a time; a user has few.
 const BATCH: usize = 256;
 
@@ -99,12 +103,12 @@ impl Core {
                     session.current_hash = fresh_hash.as_bytes().to_vec();
                     session.nonce.clone_from(&nonce);
                     session.refreshed_at = now.millis();
+                    session.retried_at = 0;
                     session.expires_at = now.after(self.policy.refresh_ttl).millis();
                     return Ok(());
                 }
-                let grace_ends =
-                    Timestamp::from_millis(session.refreshed_at).after(self.policy.refresh_grace);
-                reused = !presented.hash.matches(&session.previous_hash) || now >= grace_ends;
+                reused = !presented.hash.matches(&session.previous_hash)
+                    || !note_retry(session, self.policy.refresh_grace, now);
                 Ok(())
             },
         )
@@ -281,6 +285,21 @@ impl Core {
             refresh_expires_at: Timestamp::from_millis(session.expires_at),
         })
     }
+}
+
+/// Whether the token before the current one may be presented again at `now`, which is noted.
+/// Each retry gives the next one as long as the first had: an outage during which the writes
+/// are not confirmed, and every answer is to retry, logs out nobody who does.
+fn note_retry(session: &mut Session, grace: Duration, now: Timestamp) -> bool {
+    let first = Timestamp::from_millis(session.refreshed_at);
+    let last = first.max(Timestamp::from_millis(session.retried_at));
+    if now >= last.after(grace).min(first.after(LONGEST_RETRYING.max(grace))) {
+        return false;
+    }
+    if now >= last.after(RETRY_NOTED.min(grace / 4)) {
+        session.retried_at = now.millis();
+    }
+    true
 }
 
 pub(crate) fn user_of(session: &Session) -> Result<UserId, Failure> {

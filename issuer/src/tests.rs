@@ -55,12 +55,53 @@ async fn reuse_after_the_grace_ends_the_family_and_its_access_tokens() {
     issuer.advance(Duration::from_millis(9_999));
     let again = issuer.core.refresh(first.refresh.expose()).await.unwrap();
     assert_eq!(again.refresh.expose(), second.refresh.expose());
-    issuer.advance(Duration::from_millis(1));
+    issuer.advance(Duration::from_secs(10));
     let reuse = issuer.core.refresh(first.refresh.expose()).await;
     assert!(matches!(reuse, Err(Failure::RefreshTokenReused)));
     let end = issuer.core.refresh(second.refresh.expose()).await;
     assert!(matches!(end, Err(Failure::RefreshTokenInvalid)));
     assert_eq!(issuer.refusal(&second.access).await, Some(Reason::Revoked));
+}
+
+#[tokio::test]
+async fn who_goes_on_retrying_inside_the_grace_is_logged_out_five_minutes_after_the_first_use() {
+    let issuer = Issuer::start().await;
+    let first = issuer.login("admin").await.unwrap();
+    let second = issuer.core.refresh(first.refresh.expose()).await.unwrap();
+    for _ in 0..30 {
+        issuer.advance(Duration::from_millis(9_999));
+        let again = issuer.core.refresh(first.refresh.expose()).await.unwrap();
+        assert_eq!(again.refresh.expose(), second.refresh.expose());
+    }
+    issuer.advance(Duration::from_millis(30));
+    let reuse = issuer.core.refresh(first.refresh.expose()).await;
+    assert!(matches!(reuse, Err(Failure::RefreshTokenReused)));
+}
+
+#[tokio::test]
+async fn retries_of_one_token_give_its_successor_no_longer_grace() {
+    let issuer = Issuer::start().await;
+    let first = issuer.login("admin").await.unwrap();
+    let second = issuer.core.refresh(first.refresh.expose()).await.unwrap();
+    issuer.advance(Duration::from_secs(9));
+    issuer.core.refresh(first.refresh.expose()).await.unwrap();
+    issuer.core.refresh(second.refresh.expose()).await.unwrap();
+    issuer.advance(Duration::from_secs(10));
+    let reuse = issuer.core.refresh(second.refresh.expose()).await;
+    assert!(matches!(reuse, Err(Failure::RefreshTokenReused)));
+}
+
+#[tokio::test]
+async fn a_retry_writes_once_in_a_while_and_many_at_once_write_nothing() {
+    let issuer = Issuer::start().await;
+    let first = issuer.login("admin").await.unwrap();
+    issuer.core.refresh(first.refresh.expose()).await.unwrap();
+    issuer.store.die_after(1);
+    for (span, writes) in [(99, true), (1, true), (99, true), (1, false)] {
+        issuer.advance(Duration::from_millis(span));
+        let retried = issuer.core.refresh(first.refresh.expose()).await;
+        assert_eq!(retried.is_ok(), writes, "{span} ms later: {:?}", retried.err());
+    }
 }
 
 #[tokio::test]

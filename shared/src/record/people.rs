@@ -106,6 +106,10 @@ pub struct Session {
     /// What the client called itself.
     #[prost(string, tag = "11")]
     pub user_agent: String,
+    /// When the token before the current one was last presented again, inside the grace;
+    /// 0 if it was not. To within an instant: see `RETRY_NOTED` in the issuer's sessions.
+    #[prost(int64, tag = "12")]
+    pub retried_at: i64,
 }
 
 /// Who has a username.
