@@ -65,7 +65,7 @@ pub(crate) enum Failure {
     TokenLimitReached(u32),
     #[error("the permanent token is revoked or expired")]
     TokenEnded,
-    #[error("nobody disables themselves or their own account")]
+    #[error("nobody disables themselves or their own account, or changes their own role")]
     SelfDisable,
     #[error("this key signs: rotate, and it retires when the next one signs; or retire it now")]
     KeySigns,

@@ -89,7 +89,8 @@ impl Core {
         self.end_what_was_before(id, Some(own)).await
     }
 
-    /// Sets a user's password and ends the user's sessions.
+    /// Sets another user's password and ends that user's sessions. Who sets their own gives
+    /// the present one: a session or a permanent token is not enough.
     pub(crate) async fn set_user_password(
         &self,
         caller: &Caller,
@@ -98,6 +99,12 @@ impl Core {
     ) -> Result<(), Failure> {
         // Before the hash, which is costly; and after it, which may wait for its turn.
         self.may_change(caller, &self.user(caller, id).await?)?;
+        if id == caller.user() {
+            return Err(Failure::field(
+                "id",
+                "your own user; ChangePassword sets your own password",
+            ));
+        }
         let mut fields = Fields::default();
         let min = self.policy.password_min_length;
         let password = fields.take(fields::new_password("password", password, min));

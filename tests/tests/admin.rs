@@ -201,6 +201,13 @@ async fn nobody_disables_themselves_or_their_own_account(backend: Backend) {
     let mut administration = system.administration(&Credentials::bearer(&session.access_token));
     let refused = administration.update_user(disable(me, true)).await;
     assert_refused(refused, Code::FailedPrecondition, ErrorReason::SelfDisable);
+    let role = "Users".into();
+    let request = UpdateUserRequest { id: me, role, ..Default::default() };
+    let refused = administration.update_user(request).await;
+    assert_refused(refused, Code::FailedPrecondition, ErrorReason::SelfDisable);
+    let password = "a passphrase of good length".into();
+    let request = SetUserPasswordRequest { id: me, password };
+    assert_wrong_field(administration.set_user_password(request).await, "id");
     let request = UpdateAccountRequest { id: 1, disabled: Some(true), ..Default::default() };
     let refused = administration.update_account(request).await;
     assert_refused(refused, Code::FailedPrecondition, ErrorReason::SelfDisable);

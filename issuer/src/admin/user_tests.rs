@@ -10,7 +10,7 @@ use super::testing::{disabled, named, role, stored, tenant, user, weak_admin};
 use crate::{
     failure::Failure,
     fields::Page,
-    testing::{Issuer, PASSWORD},
+    testing::{Issuer, PASSWORD, new_token},
 };
 
 const NEW_PASSWORD: &str = "battery staple correct";
@@ -96,18 +96,41 @@ async fn a_weaker_administrator_does_not_take_over_a_stronger_user() {
 }
 
 #[tokio::test]
-async fn nobody_disables_themselves_and_an_own_role_only_falls() {
+async fn nobody_disables_themselves_or_changes_their_own_role() {
     let issuer = Issuer::start().await;
     let admin = issuer.admin().await;
-    let core = &issuer.core;
-    let refused = core.update_user(&admin, UserId::FIRST, &disabled(true)).await;
-    assert!(matches!(refused, Err(Failure::SelfDisable)));
-    core.update_user(&admin, UserId::FIRST, &disabled(false)).await.unwrap();
-    let admin = issuer.admin().await;
-    core.update_user(&admin, UserId::FIRST, &role("Users")).await.unwrap();
+    let (core, before) = (&issuer.core, stored(&issuer, UserId::FIRST).await);
+    for change in [disabled(true), role("Users"), role("Engineers")] {
+        let refused = core.update_user(&admin, UserId::FIRST, &change).await;
+        assert!(matches!(refused, Err(Failure::SelfDisable)));
+    }
+    for change in [disabled(false), role("Administrators")] {
+        core.update_user(&admin, UserId::FIRST, &change).await.unwrap();
+    }
+    assert_eq!(stored(&issuer, UserId::FIRST).await, before);
+    user(&issuer, "bea", "Administrators").await;
+    let bea = issuer.caller(&issuer.login("bea").await.unwrap().access).await;
+    core.update_user(&bea, UserId::FIRST, &role("Users")).await.unwrap();
     let fallen = issuer.admin().await;
     let refused = core.update_user(&fallen, UserId::FIRST, &role("Administrators")).await;
     assert!(matches!(refused, Err(Failure::NotPermitted)));
+}
+
+#[tokio::test]
+async fn nobody_sets_their_own_password_without_the_present_one() {
+    let issuer = Issuer::start().await;
+    let admin = issuer.admin().await;
+    let mut wanted = new_token("deploy");
+    wanted.role = "Administrators".to_owned();
+    let token = issuer.core.create_token(&admin, wanted).await.unwrap();
+    for caller in [admin, issuer.caller(token.plain.expose()).await] {
+        let refused = issuer.core.set_user_password(&caller, UserId::FIRST, NEW_PASSWORD).await;
+        let Err(Failure::InvalidFields(wrong)) = refused else { panic!("{refused:?}") };
+        assert_eq!(wrong[0].field, "id");
+        assert!(wrong[0].description.contains("ChangePassword"));
+    }
+    assert!(!login_with(&issuer, "admin", NEW_PASSWORD).await);
+    assert!(login_with(&issuer, "admin", PASSWORD).await);
 }
 
 #[tokio::test]

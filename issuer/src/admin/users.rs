@@ -120,7 +120,8 @@ impl Core {
         Ok((found.into_iter().flatten().filter(is_own).collect(), next))
     }
 
-    /// Gives a user another role, disables or enables them.
+    /// Gives a user another role, disables or enables them. Nobody takes the administrator's
+    /// role away from themselves, so that there always is one.
     pub(crate) async fn update_user(
         &self,
         caller: &Caller,
@@ -140,14 +141,19 @@ impl Core {
         };
         fields.check()?;
         let disabled = mask.contains(&"disabled").then(|| change.disabled.unwrap_or_default());
-        if disabled == Some(true) && id == caller.user() {
+        let is_own = id == caller.user();
+        if disabled == Some(true) && is_own {
             return Err(Failure::SelfDisable);
         }
         self.change_user(caller, id, |user| {
             let before = (user.role, user.disabled);
+            if is_own && role.is_some_and(|role| role != user.role) {
+                return Err(Failure::SelfDisable);
+            }
             user.role = role.unwrap_or(user.role);
             user.disabled = disabled.unwrap_or(user.disabled);
             user.version += u32::from((user.role, user.disabled) != before);
+            Ok(())
         })
         .await
     }
@@ -158,7 +164,11 @@ impl Core {
         caller: &Caller,
         id: UserId,
     ) -> Result<(), Failure> {
-        self.change_user(caller, id, |user| user.version += 1).await?;
+        let next = |user: &mut User| {
+            user.version += 1;
+            Ok(())
+        };
+        self.change_user(caller, id, next).await?;
         self.end_sessions_of(id, None).await
     }
 
@@ -167,12 +177,11 @@ impl Core {
         &self,
         caller: &Caller,
         id: UserId,
-        change: impl Fn(&mut User) + Send + Sync,
+        change: impl Fn(&mut User) -> Result<(), Failure> + Send + Sync,
     ) -> Result<User, Failure> {
         let changed = records::update::<User, Failure>(&*self.store, id.into(), |user| {
             self.may_change(caller, user)?;
-            change(user);
-            Ok(())
+            change(user)
         });
         let user = changed.await?.ok_or(NOT_FOUND)?;
         // Written again on a retry too: the first try may have ended before it.
