@@ -1,10 +1,7 @@
 //! A refresh token used more than once: by an honest client that retries, and by
 //! a thief.
 
-use std::{
-    collections::HashSet,
-    time::{Duration, SystemTime},
-};
+use std::{collections::HashSet, time::Duration};
 
 use tessera_proto::v1::{DenialReason, ErrorReason, RefreshRequest, RefreshResponse};
 use tessera_tests::{
@@ -15,6 +12,7 @@ use tessera_tests::{
     system::Backend,
     watch::eventually,
 };
+use tokio::time::Instant;
 use tonic::{Code, Status};
 
 on_every_backend!(
@@ -66,8 +64,8 @@ async fn reuse_after_the_grace_ends_the_whole_session(backend: Backend) {
     let mut issuer = system.issuer(&Credentials::none());
     let successor = refresh(&mut issuer, &session.refresh_token).await.unwrap();
     // A retry would give it a new grace, so nobody retries until it is over.
-    let over = SystemTime::now() + Duration::from_secs(1);
-    eventually("the end of the grace", || async move { (SystemTime::now() > over).then_some(()) })
+    let over = Instant::now() + Duration::from_secs(1);
+    eventually("the end of the grace", || async move { (Instant::now() > over).then_some(()) })
         .await;
     let reused = refresh(&mut issuer, &session.refresh_token).await.unwrap_err();
     assert_eq!(reused.code(), Code::Unauthenticated);
