@@ -128,6 +128,18 @@ impl Failure {
         }
     }
 
+    /// What went wrong, for who asked.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::InvalidFields(violations) => violations
+                .iter()
+                .map(|v| format!("{}: {}", v.field, v.description))
+                .collect::<Vec<_>>()
+                .join("; "),
+            other => other.to_string(),
+        }
+    }
+
     /// What went wrong, for the log: with what an answer keeps to itself.
     pub(crate) fn in_full(&self) -> String {
         match self {
@@ -180,15 +192,7 @@ impl From<Failure> for Status {
         if let Failure::LoginThrottled(wait) = &failure {
             details.set_retry_info(Some(*wait));
         }
-        let message = match &failure {
-            Failure::InvalidFields(violations) => violations
-                .iter()
-                .map(|v| format!("{}: {}", v.field, v.description))
-                .collect::<Vec<_>>()
-                .join("; "),
-            other => other.to_string(),
-        };
-        Self::with_error_details(code, message, details)
+        Self::with_error_details(code, failure.message(), details)
     }
 }
 

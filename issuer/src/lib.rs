@@ -11,6 +11,7 @@
 //! | `setup` | what the configuration makes |
 //! | `bootstrap`, `sweep` | the first start, the clean-up |
 //! | `unconfirmed` | calls whose writes are done and not confirmed |
+//! | `recovery` | a password set by an operator at the store |
 //! | `background` | what goes on beside the calls |
 //! | `durability` | whether the store keeps what it acknowledges |
 //! | `usage` | when permanent tokens are used |
@@ -35,6 +36,7 @@ mod login;
 mod metrics;
 mod passwords;
 mod presented;
+mod recovery;
 mod service;
 mod sessions;
 mod setup;
@@ -81,7 +83,11 @@ use tessera_shared::{config::IssuerConfig, store::StoreWriter, usage::report_dur
 use tokio::sync::oneshot;
 use tonic::{server::NamedService, service::Routes};
 
-pub use crate::{bootstrap::FirstAdministrator, error::IssuerError};
+pub use crate::{
+    bootstrap::FirstAdministrator,
+    error::IssuerError,
+    recovery::{Reset, ResetError, ResetUser, reset_password},
+};
 use crate::{
     durability::Durability,
     service::{admin::AdminApi, issuer::IssuerApi},

@@ -114,10 +114,14 @@ impl Core {
     /// Who has this name. A claim may lead to somebody of another name, as one that was
     /// left behind does when its id is given again: that is nobody of this name.
     async fn user_named(&self, name: &str) -> Result<Option<Known>, Failure> {
+        let Some(id) = self.claimed(name).await? else { return Ok(None) };
+        Ok(self.known(id).await?.filter(|known| known.user.username == name))
+    }
+
+    /// Where the claim of a name leads.
+    pub(crate) async fn claimed(&self, name: &str) -> Result<Option<UserId>, Failure> {
         let claim: Option<Username> =
             records::load(&*self.store, Key::Username(name.to_owned())).await?;
-        let Some(claim) = claim else { return Ok(None) };
-        let id = UserId::try_from(claim.user).map_err(|_| damaged_id())?;
-        Ok(self.known(id).await?.filter(|known| known.user.username == name))
+        claim.map(|claim| claim.user.try_into()).transpose().map_err(|_| damaged_id())
     }
 }

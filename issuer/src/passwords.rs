@@ -128,7 +128,7 @@ impl Core {
     }
 
     /// Replaces a password, whatever it was.
-    async fn write_password(&self, id: UserId, new: &Password) -> Result<(), Failure> {
+    pub(crate) async fn write_password(&self, id: UserId, new: &Password) -> Result<(), Failure> {
         let write = |old: &mut Password| {
             old.clone_from(new);
             Ok::<_, Failure>(())

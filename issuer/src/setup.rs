@@ -1,11 +1,21 @@
 //! What the configuration makes: the core of the issuer, and its first start.
 
-use std::sync::{Arc, atomic::AtomicBool};
+use std::{
+    sync::{Arc, atomic::AtomicBool},
+    time::Duration,
+};
 
 use ring::rand::{SecureRandom, SystemRandom};
 use tessera_shared::{
-    clock::SystemClock, config::IssuerConfig, examine::Examiner, keys::PrivateKey, opaque::Opaque,
-    password::PasswordHasher, role::Catalogue, store::StoreWriter, usage::UsageNotes,
+    clock::SystemClock,
+    config::IssuerConfig,
+    examine::Examiner,
+    keys::{Algorithm, EncryptionKeys, PrivateKey},
+    opaque::Opaque,
+    password::PasswordHasher,
+    role::Catalogue,
+    store::StoreWriter,
+    usage::UsageNotes,
 };
 
 use crate::{
@@ -18,13 +28,71 @@ use crate::{
     throttle::{Limits, Throttle},
 };
 
+/// What NIST SP 800-63B-4 says of a password that stands alone, in characters.
+const SHORTEST_PASSWORD: usize = 15;
+
 pub(crate) async fn core(
     config: &IssuerConfig,
     store: Arc<dyn StoreWriter>,
 ) -> Result<Core, IssuerError> {
+    let policy = Policy {
+        tokens_per_account: config.tokens_per_account,
+        access_ttl: config.access_ttl,
+        refresh_ttl: config.refresh_ttl,
+        refresh_grace: config.refresh_grace,
+        default_audiences: config.default_audiences.clone(),
+        password_min_length: config.password_min_length,
+    };
+    let limits = Limits {
+        failures: config.login_failures,
+        failures_per_user: config.login_failures_per_user,
+        window: config.login_failure_window,
+    };
+    let hashing = config.password_concurrency;
+    let rules = Rules { policy, limits, hashing, keys: key_rules(config).await? };
+    of(store, catalogue(config)?, Opaque::new(config.token_prefix.as_str()), rules)
+}
+
+/// What is not served: an operator's change of the store. It makes no token.
+pub(crate) fn at_rest(
+    store: Arc<dyn StoreWriter>,
+    catalogue: Catalogue,
+) -> Result<Core, IssuerError> {
+    let policy = Policy {
+        tokens_per_account: 0,
+        access_ttl: Duration::ZERO,
+        refresh_ttl: Duration::ZERO,
+        refresh_grace: Duration::ZERO,
+        default_audiences: Vec::new(),
+        password_min_length: SHORTEST_PASSWORD,
+    };
+    let keys = KeyRules {
+        algorithm: Algorithm::Es256,
+        encryption: EncryptionKeys::default(),
+        publication_delay: Duration::ZERO,
+        rotation_period: None,
+    };
+    let limits = Limits { failures: 0, failures_per_user: 0, window: Duration::ZERO };
+    of(store, catalogue, Opaque::new("tessera"), Rules { policy, limits, hashing: 1, keys })
+}
+
+/// What an installation goes by.
+struct Rules {
+    policy: Policy,
+    limits: Limits,
+    /// How many passwords are hashed at once.
+    hashing: usize,
+    keys: KeyRules,
+}
+
+fn of(
+    store: Arc<dyn StoreWriter>,
+    catalogue: Catalogue,
+    opaque: Opaque,
+    rules: Rules,
+) -> Result<Core, IssuerError> {
     let rng: Arc<dyn SecureRandom + Send + Sync> = Arc::new(SystemRandom::new());
-    let opaque = Opaque::new(config.token_prefix.as_str());
-    let passwords = PasswordHasher::new(config.password_concurrency, rng.clone())
+    let passwords = PasswordHasher::new(rules.hashing, rng.clone())
         .map_err(|error| IssuerError::Internal(error.to_string()))?;
     Ok(Core {
         examiner: Examiner::new(opaque.clone(), store.clone()),
@@ -33,21 +101,10 @@ pub(crate) async fn core(
         rng,
         opaque,
         passwords,
-        throttle: Throttle::new(Limits {
-            failures: config.login_failures,
-            failures_per_user: config.login_failures_per_user,
-            window: config.login_failure_window,
-        }),
-        catalogue: catalogue(config)?,
-        policy: Policy {
-            tokens_per_account: config.tokens_per_account,
-            access_ttl: config.access_ttl,
-            refresh_ttl: config.refresh_ttl,
-            refresh_grace: config.refresh_grace,
-            default_audiences: config.default_audiences.clone(),
-            password_min_length: config.password_min_length,
-        },
-        keys: Keys::new(key_rules(config).await?),
+        throttle: Throttle::new(rules.limits),
+        catalogue,
+        policy: rules.policy,
+        keys: Keys::new(rules.keys),
         usage: UsageNotes::default(),
         logins: Logins::default(),
         prepared: AtomicBool::new(false),

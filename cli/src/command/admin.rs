@@ -8,6 +8,7 @@ use super::{
     backup::{self, CopyArgs, ExportArgs, ImportArgs},
     import_hashes::{self, ImportHashesArgs},
     key::{self, KeyCommand},
+    reset_password::{self, ResetPasswordArgs},
     user::{self, UserCommand},
 };
 use crate::{context::Context, failure::Failure};
@@ -32,6 +33,8 @@ pub(crate) enum AdminCommand {
     Import(ImportArgs),
     /// Take in tokens of another system by their SHA-256, so that their holders keep them
     ImportHashes(ImportHashesArgs),
+    /// Set a password on the store itself, where no administrator can log in any more
+    ResetPassword(ResetPasswordArgs),
     /// Fill a store from another
     Copy(CopyArgs),
 }
@@ -51,6 +54,7 @@ pub(crate) async fn run(command: AdminCommand, context: &Context) -> Result<(), 
         AdminCommand::Export(args) => Box::pin(backup::export(args, context)).await,
         AdminCommand::Import(args) => Box::pin(backup::import(args, context)).await,
         AdminCommand::ImportHashes(args) => Box::pin(import_hashes::run(args, context)).await,
+        AdminCommand::ResetPassword(args) => Box::pin(reset_password::run(args, context)).await,
         AdminCommand::Copy(args) => Box::pin(backup::copy(args, context)).await,
     }
 }

@@ -13,6 +13,7 @@ pub(crate) mod key;
 pub(crate) mod login;
 pub(crate) mod logout;
 pub(crate) mod password;
+pub(crate) mod reset_password;
 pub(crate) mod token;
 pub(crate) mod token_change;
 pub(crate) mod token_create;
