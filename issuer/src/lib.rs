@@ -15,12 +15,14 @@
 //! | `background` | what goes on beside the calls |
 //! | `durability` | whether the store keeps what it acknowledges |
 //! | `usage` | when permanent tokens are used |
+//! | `audit` | who changed what, for the log |
 //! | `metrics` | what is told of all that, for Prometheus |
 //!
 //! To add an RPC: write it in the `.proto`, the domain as a method of `Core` beside
 //! its kin, and the conversion in `service`.
 
 mod admin;
+mod audit;
 mod background;
 mod bootstrap;
 mod caller;

@@ -9,7 +9,7 @@ use std::{net::IpAddr, time::Duration};
 
 use tessera_shared::{
     clock::Timestamp,
-    id::{SessionId, UserId},
+    id::{AccountId, SessionId, UserId},
     jwt::AccessClaims,
     opaque::{Form, PlainToken, PresentedRefresh},
     principal::Proof,
@@ -19,6 +19,7 @@ use tessera_shared::{
 };
 
 use crate::{
+    audit,
     caller::Caller,
     core::{Core, damaged_id},
     failure::Failure,
@@ -37,6 +38,9 @@ const BATCH: usize = 256;
 
 /// A session's present pair of tokens.
 pub(crate) struct Pair {
+    pub(crate) session: SessionId,
+    pub(crate) user: UserId,
+    pub(crate) account: AccountId,
     pub(crate) access: String,
     pub(crate) access_expires_at: Timestamp,
     pub(crate) refresh: PlainToken,
@@ -76,6 +80,7 @@ impl Core {
             Refreshed::Reused(session) => {
                 tracing::warn!(session.id, "a refresh token was used twice; its session ends");
                 self.end_session(user_of(&session)?, id_of(&session)?).await?;
+                audit::reused(&session);
                 Err(Failure::RefreshTokenReused)
             }
         }
@@ -279,6 +284,9 @@ impl Core {
             allowed_cidrs: Vec::new(),
         })?;
         Ok(Pair {
+            session: id_of(session)?,
+            user: user_of(session)?,
+            account: user.account.try_into().map_err(|_| damaged_id())?,
             access,
             access_expires_at: Timestamp::from_millis(expires_at.seconds() * 1000),
             refresh,

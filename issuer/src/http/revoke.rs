@@ -24,7 +24,13 @@ use tessera_serve::oauth::{
 use tessera_shared::examine::{Question, Verdict};
 use zeroize::Zeroizing;
 
-use crate::{core::Core, failure::Failure, unconfirmed};
+use crate::{
+    audit::{self, Target},
+    core::Core,
+    failure::Failure,
+    presented::Ended,
+    unconfirmed,
+};
 
 /// Why nothing is revoked.
 enum Refusal {
@@ -63,11 +69,23 @@ async fn answer(
         admit(core, &credential).await?;
     }
     match unconfirmed::go_on(core.end_presented(&token)).await.map_err(Refusal::Failed)? {
-        Some(ended) => tracing::info!(?ended, "a token was revoked by who presented it"),
+        Some(ended) => {
+            tracing::info!(?ended, "a token was revoked by who presented it");
+            audit::revoked_by_holder(target(ended));
+        }
         None if is_its_own => return Err(Refusal::InvalidClient),
         None => {}
     }
     Ok(())
+}
+
+fn target(ended: Ended) -> Target<'static> {
+    match ended {
+        Ended::PermanentToken(id) | Ended::Exchanged(id) => {
+            Target { token: Some(id), ..Target::default() }
+        }
+        Ended::Session(id) => Target { session: Some(id), ..Target::default() },
+    }
 }
 
 /// Whether the caller is one of ours. One whose token is limited to networks is not known

@@ -13,6 +13,7 @@ use tonic::{Request, Response, Status};
 use super::convert;
 use crate::{
     admin::{AccountChange, NewUser, UserChange},
+    audit::{self, Target},
     caller::Caller,
     core::Core,
     failure::Failure,
@@ -40,6 +41,33 @@ impl AdminApi {
             created_at: convert::optional(user.created_at),
         }
     }
+}
+
+fn audit_account(action: &'static str, caller: &Caller, account: &record::Account) {
+    let disabled = Some(account.disabled);
+    let target = Target { account: Some(account.id), disabled, ..Target::default() };
+    audit::changed(action, caller, target);
+}
+
+fn audit_user(action: &'static str, caller: &Caller, user: &v1::User) {
+    let target = Target {
+        account: Some(user.account_id),
+        user: Some(user.id),
+        username: Some(&user.username),
+        role: Some(&user.role),
+        disabled: Some(user.disabled),
+        ..Target::default()
+    };
+    audit::changed(action, caller, target);
+}
+
+/// What is answered without the user's record.
+fn audit_user_id(action: &'static str, caller: &Caller, id: UserId) {
+    audit::changed(action, caller, Target { user: Some(id.get()), ..Target::default() });
+}
+
+fn audit_key(action: &'static str, caller: &Caller, key: &KeyEntry) {
+    audit::changed(action, caller, Target { kid: Some(key.public.kid()), ..Target::default() });
 }
 
 fn account(account: record::Account) -> v1::Account {
@@ -89,6 +117,7 @@ impl AdminService for AdminApi {
     ) -> Result<Response<v1::CreateAccountResponse>, Status> {
         let (caller, message) = self.admin(request).await?;
         let made = self.0.create_account(&caller, &message.name).await?;
+        audit_account("CreateAccount", &caller, &made);
         Ok(Response::new(v1::CreateAccountResponse { account: Some(account(made)) }))
     }
 
@@ -123,6 +152,7 @@ impl AdminService for AdminApi {
         let (name, disabled, mask) = (message.name, message.disabled, message.update_mask);
         let changed =
             self.0.update_account(&caller, id, &AccountChange { name, disabled, mask }).await?;
+        audit_account("UpdateAccount", &caller, &changed);
         Ok(Response::new(v1::UpdateAccountResponse { account: Some(account(changed)) }))
     }
 
@@ -135,6 +165,7 @@ impl AdminService for AdminApi {
         let wanted =
             NewUser { username: message.username, password: message.password, role: message.role };
         let user = self.user(self.0.create_user(&caller, account, wanted).await?);
+        audit_user("CreateUser", &caller, &user);
         Ok(Response::new(v1::CreateUserResponse { user: Some(user) }))
     }
 
@@ -170,6 +201,7 @@ impl AdminService for AdminApi {
         let (role, disabled, mask) = (message.role, message.disabled, message.update_mask);
         let change = UserChange { role, disabled, mask };
         let user = self.user(self.0.update_user(&caller, id, &change).await?);
+        audit_user("UpdateUser", &caller, &user);
         Ok(Response::new(v1::UpdateUserResponse { user: Some(user) }))
     }
 
@@ -180,6 +212,7 @@ impl AdminService for AdminApi {
         let (caller, message) = self.admin(request).await?;
         let id = fields::id("id", message.id)?;
         self.0.set_user_password(&caller, id, &message.password).await?;
+        audit_user_id("SetUserPassword", &caller, id);
         Ok(Response::new(v1::SetUserPasswordResponse {}))
     }
 
@@ -188,7 +221,9 @@ impl AdminService for AdminApi {
         request: Request<v1::EndUserSessionsRequest>,
     ) -> Result<Response<v1::EndUserSessionsResponse>, Status> {
         let (caller, message) = self.admin(request).await?;
-        self.0.end_user_sessions(&caller, fields::id("id", message.id)?).await?;
+        let id = fields::id("id", message.id)?;
+        self.0.end_user_sessions(&caller, id).await?;
+        audit_user_id("EndUserSessions", &caller, id);
         Ok(Response::new(v1::EndUserSessionsResponse {}))
     }
 
@@ -221,6 +256,7 @@ impl AdminService for AdminApi {
     ) -> Result<Response<v1::RotateSigningKeyResponse>, Status> {
         let (caller, message) = self.admin(request).await?;
         let made = self.0.rotate_signing_key(&caller, algorithm(&message.algorithm)?).await?;
+        audit_key("RotateSigningKey", &caller, &made);
         Ok(Response::new(v1::RotateSigningKeyResponse { signing_key: Some(signing_key(&made)) }))
     }
 
@@ -231,6 +267,7 @@ impl AdminService for AdminApi {
         let (caller, message) = self.admin(request).await?;
         let kid = fields::kid("kid", &message.kid)?;
         let retired = self.0.retire_signing_key(&caller, &kid, message.now).await?;
+        audit_key("RetireSigningKey", &caller, &retired.entry);
         let mut key = signing_key(&retired.entry);
         if retired.gone {
             key.set_state(v1::SigningKeyState::Gone);

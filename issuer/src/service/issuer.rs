@@ -6,12 +6,14 @@ use tessera_proto::v1::{self, issuer_service_server::IssuerService};
 use tessera_shared::{
     examine::Question,
     id::{AccountId, UserId},
+    record::PermanentToken,
     usage::Usage,
 };
 use tonic::{Extensions, Request, Response, Status, metadata::MetadataMap};
 
 use super::convert;
 use crate::{
+    audit::{self, Target},
     caller::{Caller, credentials, peer},
     core::Core,
     failure::Failure,
@@ -27,6 +29,18 @@ impl IssuerApi {
     async fn authenticated<T>(&self, request: Request<T>) -> Result<(Caller, T), Failure> {
         let (metadata, extensions, message) = request.into_parts();
         Ok((self.0.caller(&metadata, &extensions).await?, message))
+    }
+
+    fn audit(&self, action: &'static str, caller: &Caller, token: &PermanentToken) {
+        let role = self.0.role_name(token.role);
+        let target = Target {
+            account: Some(token.account),
+            user: Some(token.user),
+            role: Some(&role),
+            token: Some(token.id),
+            ..Target::default()
+        };
+        audit::changed(action, caller, target);
     }
 
     fn filter(&self, request: &v1::ListPermanentTokensRequest) -> Result<Filter, Failure> {
@@ -74,7 +88,9 @@ impl IssuerService for IssuerApi {
     ) -> Result<Response<v1::LoginResponse>, Status> {
         let (metadata, extensions, message) = request.into_parts();
         let client = client(&metadata, &extensions);
+        let address = client.address;
         let pair = self.0.login(&message.username, &message.password, client).await?;
+        audit::logged_in(&pair, address);
         Ok(Response::new(login_response(&pair)))
     }
 
@@ -97,6 +113,9 @@ impl IssuerService for IssuerApi {
     ) -> Result<Response<v1::LogoutResponse>, Status> {
         let (caller, message) = self.authenticated(request).await?;
         self.0.logout(&caller, message.all).await?;
+        let session = caller.session().ok().filter(|_| !message.all).map(|id| id.get());
+        let user = Some(caller.user().get());
+        audit::changed("Logout", &caller, Target { user, session, ..Target::default() });
         Ok(Response::new(v1::LogoutResponse {}))
     }
 
@@ -133,6 +152,7 @@ impl IssuerService for IssuerApi {
             not_before: wanted.not_before,
         };
         let created = self.0.create_token(&caller, wanted).await?;
+        self.audit("CreatePermanentToken", &caller, &created.token);
         Ok(Response::new(v1::CreatePermanentTokenResponse {
             permanent_token: Some(convert::token(&self.0, created.token, Usage::default())),
             token: created.plain.expose().to_owned(),
@@ -187,6 +207,7 @@ impl IssuerService for IssuerApi {
         };
         let usage = self.0.usage_of_one(id).await?;
         let token = self.0.update_token(&caller, id, &change).await?;
+        self.audit("UpdatePermanentToken", &caller, &token);
         let permanent_token = Some(convert::token(&self.0, token, usage));
         Ok(Response::new(v1::UpdatePermanentTokenResponse { permanent_token }))
     }
@@ -200,6 +221,7 @@ impl IssuerService for IssuerApi {
         // First: what is done must not fail after it, and here take the new secret along.
         let usage = self.0.usage_of_one(id).await?;
         let rotated = self.0.rotate_token(&caller, id, message.overlap).await?;
+        self.audit("RotatePermanentToken", &caller, &rotated.token);
         Ok(Response::new(v1::RotatePermanentTokenResponse {
             permanent_token: Some(convert::token(&self.0, rotated.token, usage)),
             token: rotated.plain.expose().to_owned(),
@@ -214,6 +236,7 @@ impl IssuerService for IssuerApi {
         let id = self.0.token_id(&caller, message.id)?;
         let usage = self.0.usage_of_one(id).await?;
         let token = self.0.revoke_token(&caller, id).await?;
+        self.audit("RevokePermanentToken", &caller, &token);
         let permanent_token = Some(convert::token(&self.0, token, usage));
         Ok(Response::new(v1::RevokePermanentTokenResponse { permanent_token }))
     }
@@ -234,6 +257,8 @@ impl IssuerService for IssuerApi {
         let (caller, message) = self.authenticated(request).await?;
         let (current, new) = (&message.current_password, &message.new_password);
         self.0.change_password(&caller, current, new).await?;
+        let user = Some(caller.user().get());
+        audit::changed("ChangePassword", &caller, Target { user, ..Target::default() });
         Ok(Response::new(v1::ChangePasswordResponse {}))
     }
 
