@@ -121,11 +121,28 @@ fn catalogue(config: &IssuerConfig) -> Result<Catalogue, IssuerError> {
     Catalogue::from_toml(&text).map_err(|error| wrong(format!("{}: {error}", path.display())))
 }
 
+/// As long as a reader may keep the keys (`Cache-Control` in `serve`, 15 s), and the time to
+/// ask for them.
+const SHORTEST_PUBLICATION: Duration = Duration::from_secs(20);
+
+/// Our verifiers follow by themselves; others deny the tokens of a key that they do not know.
+fn warn_of_a_short_publication(delay: Duration) {
+    if delay < SHORTEST_PUBLICATION {
+        let (delay_ms, least_ms) = (delay.as_millis(), SHORTEST_PUBLICATION.as_millis());
+        tracing::warn!(
+            delay_ms,
+            least_ms,
+            "--key-publication-delay is short: readers of the JWKS may keep it for 15 s, and deny what a new key signs until they read it again"
+        );
+    }
+}
+
 async fn key_rules(config: &IssuerConfig) -> Result<KeyRules, IssuerError> {
     let algorithm = config.signing_algorithm.parse().map_err(|_| IssuerError::Setting {
         setting: "--signing-algorithm",
         what: "ES256, EdDSA or RS256".to_owned(),
     })?;
+    warn_of_a_short_publication(config.key_publication_delay);
     Ok(KeyRules {
         algorithm,
         encryption: encryption::keys(config).await?,

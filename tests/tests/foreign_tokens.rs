@@ -59,12 +59,15 @@ async fn holders_keep_their_strings_and_their_owner_ends_them(backend: Backend) 
     }
     let file = system.dir().join("tokens.csv").display().to_string();
     let [one, two, three] = STRINGS.map(sha256);
-    let wrong =
-        format!("sha256,name,owner\n{one},first,admin\n{two},second,nobody\nx,third,admin\n");
+    let wrong = format!(
+        "sha256,name,owner\n{one},first,admin\n{two},second,nobody\nx,third,admin\n\
+         eyJhbGciOiJub25lIn0.e30.,fourth,admin\n"
+    );
     std::fs::write(&file, wrong).unwrap();
     let line = format!("admin import-hashes --role Engineers --output json {file}");
     import(&mut system, backend, &line, 3, "line 3: there is no user").await;
     import(&mut system, backend, &line, 3, "line 4: sha256 is not").await;
+    import(&mut system, backend, &line, 3, "line 5: sha256 is a JWT").await;
     assert_eq!(system.verdict(ask(STRINGS[0])).await, Err(DenialReason::Malformed), "nothing");
 
     let right = format!(

@@ -141,3 +141,14 @@ async fn an_old_secret_and_a_wrong_route_fill_no_log() {
         }
     }
 }
+
+#[tokio::test]
+async fn a_delay_too_short_for_readers_of_the_keys_is_warned_of() {
+    for (delay, times) in [("19s", 1), ("20s", 0)] {
+        let flags = [&JSON[..], &["--key-publication-delay", delay]].concat();
+        let system = Backend::Redis.start_with(&flags).await;
+        let text = std::fs::read_to_string(system.dir().join("issuer.log")).unwrap();
+        let all = lines(&text);
+        assert_eq!(count(&all, "--key-publication-delay is short"), times, "{delay}: {text}");
+    }
+}

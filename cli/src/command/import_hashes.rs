@@ -12,7 +12,7 @@ use serde::Deserialize;
 use tessera_shared::{
     clock::{Clock as _, SystemClock},
     foreign::{ForeignError, ForeignToken, Imported, Importer},
-    store,
+    jwt, store,
 };
 
 use crate::{
@@ -207,7 +207,7 @@ impl<'a> Lines<'a> {
             None => self.args.audiences.clone(),
         };
         Ok(ForeignToken {
-            hash: hash(&line.sha256).ok_or("sha256 is not 64 hexadecimal digits")?,
+            hash: sha256(&line.sha256)?,
             name: line.name,
             owner: line.owner,
             role: role.ok_or("no role: name one in the line or by --role")?,
@@ -215,6 +215,14 @@ impl<'a> Lines<'a> {
             expires_at: expires_at.map_err(|error| format!("expires_at: {error}"))?,
         })
     }
+}
+
+/// A verifier takes what looks like a JWT for an access token, and never looks it up.
+fn sha256(text: &str) -> Result<[u8; 32], &'static str> {
+    hash(text).ok_or_else(|| match jwt::looks_like_jwt(text.trim()) {
+        true => "sha256 is a JWT, which can't be imported: give its holder a permanent token",
+        false => "sha256 is not 64 hexadecimal digits",
+    })
 }
 
 fn hash(text: &str) -> Option<[u8; 32]> {

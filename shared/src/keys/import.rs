@@ -43,6 +43,8 @@ impl PrivateKey {
     /// [`ImportError`]; none shows a part of the key.
     pub fn import(text: &[u8]) -> Result<Self, ImportError> {
         let text = std::str::from_utf8(text).map_err(|_| ImportError::Binary)?;
+        // As some editors begin a file.
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         if text.trim_start().starts_with('{') { from_jwk(text) } else { from_pem(text) }
     }
 }

@@ -83,15 +83,33 @@ fn a_private_half_of_another_key_is_refused() {
 #[test]
 fn a_jwk_that_is_for_something_else_is_refused() {
     let with = |members: &str| RFC_8037.replacen('{', &format!("{{{members},"), 1);
-    for members in [r#""use":"sig""#, r#""key_ops":["sign","verify"]"#, r#""alg":"EdDSA""#] {
+    let fine = [
+        r#""use":"sig""#,
+        r#""key_ops":["sign","verify"]"#,
+        r#""alg":"EdDSA""#,
+        r#""alg":"Ed25519""#,
+    ];
+    for members in fine {
         PrivateKey::import(with(members).as_bytes()).unwrap();
     }
     for members in [r#""use":"enc""#, r#""key_ops":["verify"]"#, r#""key_ops":[]"#, r#""use":1"#] {
         let refused = PrivateKey::import(with(members).as_bytes()).unwrap_err();
         assert_eq!(refused, ImportError::NotToSign, "{members}");
     }
-    let other = PrivateKey::import(with(r#""alg":"RS256""#).as_bytes()).unwrap_err();
-    assert!(matches!(other, ImportError::Unusable(_)), "{other}");
+    for other in [r#""alg":"RS256""#, r#""alg":"Ed448""#, r#""alg":"""#] {
+        let other = PrivateKey::import(with(other).as_bytes()).unwrap_err();
+        assert!(matches!(other, ImportError::Unusable(_)), "{other}");
+    }
+}
+
+#[test]
+fn a_byte_order_mark_is_passed_over() {
+    let key = PrivateKey::generate(Algorithm::EdDsa, &SystemRandom::new()).unwrap();
+    for text in [pem("PRIVATE KEY", key.pkcs8_der()), RFC_8037.to_owned()] {
+        let marked = format!("\u{feff}{text}");
+        let imported = PrivateKey::import(marked.as_bytes()).unwrap();
+        assert_eq!(imported.public(), PrivateKey::import(text.as_bytes()).unwrap().public());
+    }
 }
 
 #[test]

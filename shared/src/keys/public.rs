@@ -64,10 +64,16 @@ impl PublicKey {
     }
 
     fn agrees_with(&self, jwk: &Value) -> Result<(), KeyError> {
-        let expected =
-            [("kid", self.kid.as_str()), ("alg", self.algorithm().name()), ("use", "sig")];
-        for (name, value) in expected {
-            if jwk.get(name).is_some_and(|stated| stated.as_str() != Some(value)) {
+        // RFC 9864 calls EdDSA by its curve.
+        let alg: &[&str] = match self.algorithm() {
+            Algorithm::EdDsa => &["EdDSA", "Ed25519"],
+            other => &[other.name()],
+        };
+        let expected: [(&str, &[&str]); 3] =
+            [("kid", &[self.kid.as_str()]), ("alg", alg), ("use", &["sig"])];
+        for (name, values) in expected {
+            let agrees = |stated: &Value| stated.as_str().is_some_and(|it| values.contains(&it));
+            if !jwk.get(name).is_none_or(agrees) {
                 return Err(KeyError::NotAPublicKey("kid, alg or use is another key's"));
             }
         }
