@@ -1,6 +1,9 @@
 //! How long a revocation is kept: as long as any access token that it denies lives.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use tessera_shared::{
     examine::Reason,
@@ -11,6 +14,7 @@ use tessera_shared::{
 
 use crate::{
     core::Core,
+    failure::Failure,
     sessions::Pair,
     testing::{Issuer, PASSWORD, client, key_rules},
 };
@@ -77,4 +81,15 @@ async fn a_revocation_without_a_key_set_is_kept_for_the_longest_setting() {
         let bucket = issuer.store.read(&[subject.key()]).await.unwrap().pop().unwrap();
         assert_eq!(Bucket::decode(bucket.as_deref()).unwrap().min_version(subject), lowest);
     }
+}
+
+#[tokio::test]
+async fn nothing_is_refreshed_before_the_issuer_noted_how_long_its_tokens_live() {
+    let issuer = Issuer::start().await;
+    let pair = issuer.login("admin").await.unwrap();
+    issuer.core.prepared.store(false, Relaxed);
+    let early = issuer.core.refresh(pair.refresh.expose()).await;
+    assert!(matches!(early, Err(Failure::NotReady)));
+    issuer.core.prepared.store(true, Relaxed);
+    issuer.core.refresh(pair.refresh.expose()).await.unwrap();
 }

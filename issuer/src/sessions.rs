@@ -67,6 +67,9 @@ impl Core {
         let Some(Form::Refresh(presented)) = self.opaque.parse(plain) else {
             return Err(Failure::RefreshTokenInvalid);
         };
+        // Nothing is read for an access token before its lifetime is noted in the key set:
+        // a revocation in between would be kept for too short.
+        self.check_prepared()?;
         match self.rotate_refresh(&presented).await? {
             Refreshed::Next(session, refresh) => {
                 let user: Option<User> =

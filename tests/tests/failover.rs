@@ -10,7 +10,8 @@ use std::{
 
 use tempfile::TempDir;
 use tessera_proto::v1::{
-    DenialReason, ErrorReason, ExchangeTokenRequest, RevokePermanentTokenRequest,
+    DenialReason, ErrorReason, ExchangeTokenRequest, LoginRequest, RefreshRequest,
+    RevokePermanentTokenRequest,
 };
 use tessera_tests::{
     ask::{ask, ask_cached, verdict},
@@ -20,7 +21,7 @@ use tessera_tests::{
     process::Process,
     proxy::{Proxy, Which},
     refused::assert_refused,
-    service::{self, Place},
+    service::{self, ADMIN_PASSWORD, Place},
     watch::{STALENESS_BOUND, eventually},
 };
 use tokio::{task::JoinSet, time::interval};
@@ -163,6 +164,38 @@ async fn what_no_replica_confirms_is_told_apart_and_a_retry_finishes_it() {
     pair.revoke(&admin, id).await;
     let answer = pair.verifier().verify(ask(&token)).await.unwrap().into_inner();
     assert_eq!(verdict(answer), Err(DenialReason::Revoked));
+}
+
+/// Each answer of the outage is to retry.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_retries_a_refresh_through_an_outage_longer_than_the_grace_stays_logged_in() {
+    const GRACE: Duration = Duration::from_secs(6);
+    let flags = ["--store-min-replicas=1", "--refresh-grace=6s"];
+    let group = SentinelGroup::start().await;
+    let pair = Pair::start_with(|user| group.url_as(user), &flags).await;
+    let mut issuer = client::issuer(pair.issuer.grpc, &Credentials::none());
+    let request = LoginRequest { username: "admin".into(), password: ADMIN_PASSWORD.into() };
+    let session = issuer.login(request).await.unwrap().into_inner();
+    let request = RefreshRequest { refresh_token: session.refresh_token };
+    group.members[1..].iter().for_each(Member::stop);
+    let first = Instant::now();
+    while first.elapsed() < GRACE + Duration::from_secs(1) {
+        let refused = issuer.refresh(request.clone()).await;
+        assert_refused(refused, Code::Unavailable, ErrorReason::NotConfirmed);
+    }
+    group.members[1..].iter().for_each(Member::cont);
+    let next = eventually("a refresh that is confirmed", || async {
+        match issuer.clone().refresh(request.clone()).await {
+            Ok(pair) => Some(pair.into_inner()),
+            Err(status) => {
+                assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+                None
+            }
+        }
+    })
+    .await;
+    let request = RefreshRequest { refresh_token: next.refresh_token };
+    issuer.refresh(request).await.expect("the successor is good");
 }
 
 /// The worst of partitions: an issuer and a verifier stay with the old primary, and its

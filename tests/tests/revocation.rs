@@ -126,3 +126,18 @@ async fn a_wrong_request_revokes_nothing_and_is_told_so(backend: Backend) {
     assert!(answer.starts_with("http/1.1 200"), "{answer}");
     is_denied_everywhere(&system, &token).await;
 }
+
+#[tokio::test]
+async fn what_is_revoked_so_is_in_the_audit_trail() {
+    let system = Backend::Redis.start_with(&["--log-format", "json"]).await;
+    let made = system.permanent(&system.admin().await, named("ended")).await;
+    let id = made.permanent_token.unwrap().id;
+    let headers = format!("{FORM}Authorization: Bearer {0}\r\n", made.token);
+    let body = format!("token={}", made.token);
+    let answer = send(system.issuer_place().http, "POST", &headers, &body).await;
+    assert!(answer.starts_with("http/1.1 200"), "{answer}");
+    let log = std::fs::read_to_string(system.dir().join("issuer.log")).unwrap();
+    let told = format!("\"action\":\"/revoke\",\"target.token\":{id}");
+    assert_eq!(log.lines().filter(|line| line.contains(&told)).count(), 1, "{log}");
+    assert!(!log.contains(&made.token), "{log}");
+}

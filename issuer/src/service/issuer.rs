@@ -132,6 +132,8 @@ impl IssuerService for IssuerApi {
             client_address: peer(&extensions).map(|peer| peer.ip()),
             ..Question::default()
         };
+        // As at a refresh.
+        self.0.check_prepared()?;
         let (access_token, expires_at) = self.0.exchange(plain, &question).await?;
         let access_expires_at = Some(convert::timestamp(expires_at));
         Ok(Response::new(v1::ExchangeTokenResponse { access_token, access_expires_at }))
