@@ -106,12 +106,39 @@ async fn a_signing_key_that_is_not_sealed_goes_into_no_redis() {
     let redis = Redis::start().await;
     let operator = operator(&small, &redis).and("TESSERA_KEY_ENCRYPTION_KEY", "");
     let line = format!("admin copy --from embedded:{}", small.data().display());
-    operator.run(&line).fails(64, "TESSERA_KEY_ENCRYPTION_KEY");
+    let operator = operator.and("TESSERA_BACKUP_PASSPHRASE", PASSPHRASE);
+    let ran = operator.run(&line);
+    assert!(!ran.stderr.contains("PASSPHRASE"), "it seals no store: {ran:?}");
+    ran.fails(64, "set TESSERA_KEY_ENCRYPTION_KEY or TESSERA_KEY_ENCRYPTION_KEY_FILE");
     let keys: Vec<String> = {
         let mut connection = redis.connection().await;
         redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap()
     };
     assert!(keys.is_empty(), "{keys:?}");
+}
+
+#[tokio::test]
+async fn a_store_that_is_not_meant_is_not_made_and_replaces_no_backup() {
+    let redis = Redis::start().await;
+    let cli = Cli::at(tempfile::TempDir::new().unwrap())
+        .and("TESSERA_STORE_PASSWORD", &redis.users().password("issuer"));
+    let file = cli.home().join("tessera.backup");
+    std::fs::write(&file, "a good one").unwrap();
+    let typo = format!("embedded:{}", cli.home().join("typo").display());
+    let empty = format!("redis://issuer@{}/0", redis.address());
+    for (store, says) in [(&typo, "typo holds no store"), (&empty, "holds no account")] {
+        let export = format!("admin export --plain --store {store} {}", file.display());
+        cli.run(&export).fails(64, says);
+        assert_eq!(std::fs::read(&file).unwrap(), b"a good one");
+    }
+    let new = format!("embedded:{}", cli.home().join("new").display());
+    cli.run(&format!("admin copy --from {typo} --store {new}")).fails(64, "--from: ");
+    let cli = cli.and("TESSERA_FROM_PASSWORD", &redis.users().password("issuer"));
+    let cli = cli.and("TESSERA_STORE_PASSWORD", "");
+    cli.run(&format!("admin copy --from {empty} --store {new}")).fails(64, "holds no account");
+    let entries = std::fs::read_dir(cli.home()).unwrap();
+    let names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!names.contains(&"typo".into()), "{names:?}");
 }
 
 #[tokio::test]

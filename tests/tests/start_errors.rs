@@ -76,6 +76,17 @@ async fn a_store_url_that_is_none_ends_the_start_with_what_would_be_right() {
     }
 }
 
+#[tokio::test]
+async fn a_verifier_makes_no_store() {
+    let dir = TempDir::new().unwrap();
+    let nothing = dir.path().join("nothing");
+    let mut refused =
+        start("tessera-verifier", &format!("embedded:{}", nothing.display()), dir.path());
+    assert_eq!(refused.exit().await.code(), Some(64), "{}", refused.log());
+    assert!(refused.log().contains("nothing holds no store"), "{}", refused.log());
+    assert!(!nothing.exists());
+}
+
 /// What is wrong is said once, at WARN, by a service that goes on trying.
 async fn told_and_tried_on(url: &str, says: &[&str]) -> [(Process, TempDir); 2] {
     let mut services = ["tessera-issuer", "tessera-verifier"].map(|program| {

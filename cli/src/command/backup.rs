@@ -12,7 +12,7 @@ use tessera_shared::{
     backup::{self, BackupError, Counts, Filled, Kind, Scope},
     clock::{Clock as _, SystemClock},
     keys::KeyEncryptionKey,
-    store::{self, OpenStore, StoreUrl},
+    store::{self, OpenStore, StoreOptions, StoreUrl},
 };
 
 use crate::{
@@ -133,7 +133,8 @@ pub(crate) async fn export(args: ExportArgs, context: &Context) -> Result<(), Fa
     }
     let passphrase = passphrase.filter(|_| !args.plain);
     let passphrase = passphrase.as_ref().map(Secret::expose);
-    let store = open(&args.store, context)?;
+    let (url, options) = args.store.resolve(context)?;
+    let store = source("--store", &url, options)?;
     let scope = Scope { sessions: args.sessions, sealer: sealer(context)? };
     // Beside it, so that no half of a backup is ever called one.
     let failed = |source| Failure::File { path: args.file.clone(), source };
@@ -142,7 +143,9 @@ pub(crate) async fn export(args: ExportArgs, context: &Context) -> Result<(), Fa
     made.permissions(Permissions::from_mode(0o600));
     let new = made.tempfile_in(folder.unwrap_or(Path::new("."))).map_err(failed)?;
     let file = new.as_file().try_clone().map_err(failed)?;
-    let counts = backup::export(&*store, file, passphrase, &scope, &SystemRandom::new()).await?;
+    let rng = SystemRandom::new();
+    let counts = backup::export(&*store, file, passphrase, &scope, &rng).await;
+    let counts = counts.map_err(|error| refused("--store", &url, error))?;
     new.persist(&args.file).map_err(|error| failed(error.error))?;
     context.output.record(&counts)
 }
@@ -163,17 +166,48 @@ pub(crate) async fn import(args: ImportArgs, context: &Context) -> Result<(), Fa
 
 pub(crate) async fn copy(args: CopyArgs, context: &Context) -> Result<(), Failure> {
     let from = StoreUrl::parse(&args.from);
-    let from = from.map_err(|error| Failure::BadStore(format!("--from: {error}")))?;
+    let from_url = from.map_err(|error| Failure::BadStore(format!("--from: {error}")))?;
     let password = ask::variable(&context.env, "TESSERA_FROM_PASSWORD")?;
     let password = password.map(|password| password.expose().to_owned());
-    let from = store::open(&from, store::StoreOptions { password, ..Default::default() })?;
+    let options = StoreOptions { password, ..Default::default() };
+    let from = source("--from", &from_url, options)?;
     let (url, options) = args.store.resolve(context)?;
     let to = store::open(&url, options)?;
     let scope = Scope { sessions: args.sessions, sealer: sealer(context)? };
     let is_a_folder = matches!(url, StoreUrl::Embedded(_));
     let (now, rng) = (SystemClock.now(), SystemRandom::new());
-    let filled = backup::copy(&*from, &*to, &scope, is_a_folder, args.merge, now, &rng).await?;
+    let filled = backup::copy(&*from, &*to, &scope, is_a_folder, args.merge, now, &rng).await;
+    let filled = filled.map_err(|error| match error {
+        BackupError::OpenKey(kid) => unsealed(&kid),
+        error => refused("--from", &from_url, error),
+    })?;
     context.output.record(&filled)
+}
+
+/// The store to read from, which is there already.
+fn source(flag: &str, url: &StoreUrl, options: StoreOptions) -> Result<OpenStore, Failure> {
+    store::open_existing(url, options)
+        .map_err(|error| Failure::BadStore(format!("{flag}: {error}")))
+}
+
+/// Names the store that was likely not meant.
+fn refused(flag: &str, url: &StoreUrl, error: BackupError) -> Failure {
+    match error {
+        BackupError::NoAccount => Failure::BadStore(format!(
+            "{flag}: {url} holds no account, so nothing is written: is another store meant, or another \
+             database or ?prefix= of it?"
+        )),
+        error => error.into(),
+    }
+}
+
+/// A passphrase seals a file; this goes into a store.
+fn unsealed(kid: &str) -> Failure {
+    Failure::BadStore(format!(
+        "the signing key {kid} is not sealed, and would lie open in the other store: set \
+         TESSERA_KEY_ENCRYPTION_KEY or TESSERA_KEY_ENCRYPTION_KEY_FILE to the key-encryption key that \
+         the issuer there will have, such as `openssl rand -hex 32` gives"
+    ))
 }
 
 fn open(store: &StoreArgs, context: &Context) -> Result<OpenStore, Failure> {

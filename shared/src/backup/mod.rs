@@ -30,8 +30,9 @@ pub use self::entry::Kind;
 use self::file::{FileReader, FileWriter};
 use crate::{
     clock::Timestamp,
+    id::AccountId,
     keys::{KeyEncryptionKey, SealError},
-    store::{StoreError, StoreWriter},
+    store::{Index, Key, StoreError, StoreWriter},
 };
 
 /// Records that are read or written at a time.
@@ -58,6 +59,9 @@ pub enum BackupError {
     /// The file ends early or was changed.
     #[error("the backup is damaged: {0}")]
     Damaged(&'static str),
+    /// There is nothing to copy, so it is likely another store that is meant.
+    #[error("the store holds no account")]
+    NoAccount,
     /// A private key would be left open.
     #[error(
         "the signing key {0} is not sealed in the store, and would lie open in the copy: give the \
@@ -129,7 +133,8 @@ impl fmt::Debug for Scope {
 /// Writes all of `store` into `file`, which is to be new: sealed under `passphrase`, or plain.
 ///
 /// # Errors
-/// When the store can't be read, the file can't be written, or a private key would lie open.
+/// When the store holds no account or can't be read, the file can't be written, or a private key
+/// would lie open.
 pub async fn export(
     store: &dyn StoreWriter,
     file: std::fs::File,
@@ -137,6 +142,7 @@ pub async fn export(
     scope: &Scope,
     rng: &dyn SecureRandom,
 ) -> Result<Counts, BackupError> {
+    holds_an_account(store).await?;
     let mut writer = FileWriter::begin(file, passphrase, rng)?;
     let mut walk = walk::Walk::new(store, scope, passphrase.is_some(), rng);
     let mut counts = Counts::default();
@@ -207,6 +213,7 @@ pub async fn copy(
     now: Timestamp,
     rng: &dyn SecureRandom,
 ) -> Result<Filled, BackupError> {
+    holds_an_account(from).await?;
     let mut look = fill::Look::default();
     let mut walk = walk::Walk::new(from, scope, to_is_safe, rng);
     while let Some(page) = walk.next().await? {
@@ -219,6 +226,21 @@ pub async fn copy(
         fill::write(to, &page, now, &mut filled).await?;
     }
     Ok(filled)
+}
+
+/// A list may lead to an account that was never written, so the records are asked for.
+async fn holds_an_account(store: &dyn StoreWriter) -> Result<(), BackupError> {
+    let mut after = 0;
+    loop {
+        let ids = store.index_page(Index::Accounts, after, PAGE).await?;
+        let Some(last) = ids.last() else { return Err(BackupError::NoAccount) };
+        after = *last;
+        let keys = ids.iter().filter_map(|id| AccountId::try_from(*id).ok()).map(Key::Account);
+        let found = store.read(&keys.collect::<Vec<_>>()).await?;
+        if found.iter().any(Option::is_some) {
+            return Ok(());
+        }
+    }
 }
 
 /// The passphrase's bytes stretched to a key; wiped when dropped.

@@ -31,12 +31,10 @@ impl Place {
 
     async fn lived_in() -> Self {
         let place = Self::new();
+        place.account().await;
         let store = &place.store;
         let (account, user) = (AccountId::FIRST, UserId::FIRST);
         store.swap(&Key::Roles, None, Some(b"roles"), None).await.unwrap();
-        store.index_add(Index::Accounts, 1).await.unwrap();
-        let record = Account { id: 1, name: "one".into(), created_at: 7, ..Account::default() };
-        records::create(store, account.into(), &record).await.unwrap();
         let record = User { id: 1, account: 1, username: "ada".into(), ..User::default() };
         store.index_add(Index::UsersOf(account), 1).await.unwrap();
         records::create(store, Key::Username("ada".into()), &Username { user: 1 }).await.unwrap();
@@ -56,6 +54,12 @@ impl Place {
         store.swap(&Key::Imports, None, Some(b"there are"), None).await.unwrap();
         store.report_usage(&[(token(3), Usage::use_at(NOW))]).await.unwrap();
         place
+    }
+
+    async fn account(&self) {
+        self.store.index_add(Index::Accounts, 1).await.unwrap();
+        let record = Account { id: 1, name: "one".into(), created_at: 7, ..Account::default() };
+        records::create(&self.store, AccountId::FIRST.into(), &record).await.unwrap();
     }
 
     async fn token(&self, id: i64) {
@@ -198,8 +202,8 @@ async fn another_installation_is_not_mixed_in() {
 #[tokio::test]
 async fn a_private_key_leaves_the_store_sealed_or_not_at_all() {
     use crate::keys::{Algorithm, KeyEntry, KeySet, KeyState, PrivateKey, is_sealed, seal};
-    let from = Place::new();
-    let rng = SystemRandom::new();
+    let (from, rng) = (Place::new(), SystemRandom::new());
+    from.account().await;
     let key = PrivateKey::generate(Algorithm::EdDsa, &rng).unwrap();
     let entry = KeyEntry {
         public: key.public().clone(),
@@ -240,4 +244,17 @@ fn tags_and_numbers_are_for_ever() {
     let entry = Entry::record(&Key::Token(token(9)), vec![0xaa]);
     assert_eq!(entry.encode_to_vec(), [0x08, 8, 0x10, 9, 0x22, 1, 0xaa]);
     assert_eq!(entry.key().unwrap(), Some(Key::Token(token(9))));
+}
+
+#[tokio::test]
+async fn a_store_without_an_account_is_not_backed_up_though_a_list_names_one() {
+    let (from, to, rng) = (Place::new(), Place::new(), SystemRandom::new());
+    from.store.index_add(Index::Accounts, 1).await.unwrap();
+    from.store.swap(&Key::Roles, None, Some(b"roles"), None).await.unwrap();
+    let scope = Scope::default();
+    let file = fs::File::create(from.file()).unwrap();
+    let exported = super::export(&from.store, file, None, &scope, &rng).await;
+    assert!(matches!(exported, Err(BackupError::NoAccount)), "{exported:?}");
+    let copied = super::copy(&from.store, &to.store, &scope, true, false, NOW, &rng).await;
+    assert!(matches!(copied, Err(BackupError::NoAccount)), "{copied:?}");
 }

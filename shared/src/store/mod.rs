@@ -20,7 +20,7 @@ mod url;
 pub use self::changes::Changes;
 pub use self::url::{
     OpenError, OpenStore, RedisUrl, StoreOptions, StoreUrl, StoreUrlError, Transport, open,
-    open_reader,
+    open_existing, open_reader,
 };
 
 use std::{sync::Arc, time::Duration};

@@ -31,7 +31,7 @@ use std::{fmt, path::PathBuf};
 
 pub use self::{
     error::StoreUrlError,
-    open::{OpenError, OpenStore, StoreOptions, open, open_reader},
+    open::{OpenError, OpenStore, StoreOptions, open, open_existing, open_reader},
     redis::{RedisUrl, Transport},
 };
 

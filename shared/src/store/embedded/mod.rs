@@ -62,6 +62,11 @@ impl EmbeddedStore {
         Self::start(DatabaseFile::in_directory(dir)?)
     }
 
+    /// Whether there is a store in `dir`, whatever its state.
+    pub fn is_in(dir: &Path) -> bool {
+        dir.join(FILE_NAME).is_file()
+    }
+
     fn start(file: DatabaseFile) -> Result<Self, OpenError> {
         let file = Arc::new(file);
         let writer = Writer::start(file.clone()).map_err(OpenError::Thread)?;

@@ -70,15 +70,28 @@ pub fn open(url: &StoreUrl, options: StoreOptions) -> Result<OpenStore, OpenErro
     })
 }
 
-/// As [`open`], for a verifier.
+/// As [`open`], for who reads: an embedded store is not made where there is none.
 ///
 /// # Errors
-/// As [`open`].
+/// As [`open`]; and when the folder holds no store.
+pub fn open_existing(url: &StoreUrl, options: StoreOptions) -> Result<OpenStore, OpenError> {
+    match url {
+        StoreUrl::Embedded(dir) if !EmbeddedStore::is_in(dir) => {
+            Err(OpenError::NoStore(dir.clone()))
+        }
+        url => open(url, options),
+    }
+}
+
+/// As [`open_existing`], for a verifier.
+///
+/// # Errors
+/// As [`open_existing`].
 pub fn open_reader(
     url: &StoreUrl,
     options: StoreOptions,
 ) -> Result<Arc<dyn StoreReader>, OpenError> {
-    let store: Arc<dyn StoreReader> = open(url, options)?;
+    let store: Arc<dyn StoreReader> = open_existing(url, options)?;
     Ok(store)
 }
 
@@ -88,6 +101,9 @@ pub enum OpenError {
     /// The embedded store's directory.
     #[error(transparent)]
     Embedded(#[from] embedded::OpenError),
+    /// Nothing to read.
+    #[error("{} holds no store: name the folder that `tessera up --data` has", .0.display())]
+    NoStore(PathBuf),
     /// Replicas of what has none.
     #[error(
         "an embedded store has no replicas to wait for: take --store-min-replicas and --store-wait-disks away"
