@@ -32,13 +32,15 @@ pub(crate) fn variable(env: &Env, name: &'static str) -> Result<Option<Secret>, 
     }
 }
 
-/// The secret that is all of a file, without the line's end.
+/// The secret that is all of a file, without the line's end, and the byte order mark that some
+/// editors put first.
 ///
 /// # Errors
 /// The file can't be read, is no text, or is empty.
 pub(crate) fn file_content(path: &Path) -> Result<Secret, Failure> {
     let text = fs::read_to_string(path)
         .map_err(|source| Failure::File { path: path.to_owned(), source })?;
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text).to_owned();
     not_empty(without_line_end(text), &path.display().to_string())
 }
 
@@ -123,10 +125,10 @@ mod tests {
     }
 
     #[test]
-    fn a_file_gives_the_secret_without_the_line_end() {
+    fn a_file_gives_the_secret_without_byte_order_mark_and_line_end() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("secret");
-        fs::write(&path, "two words \r\n").unwrap();
+        fs::write(&path, "\u{feff}two words \r\n").unwrap();
         let env = env(&[("P_FILE", path.to_str().unwrap())]);
         assert_eq!(variable(&*env, "P").unwrap().unwrap().expose(), "two words ");
     }

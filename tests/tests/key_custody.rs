@@ -36,7 +36,7 @@ async fn an_operators_key_is_published_and_then_signs(backend: Backend) {
     let mut openssl = Command::new("openssl");
     let curve = ["-pkeyopt", "ec_paramgen_curve:P-256"];
     succeed(openssl.args(["genpkey", "-algorithm", "EC", "-out"]).arg(&file).args(curve));
-    let flags = ["--key-publication-delay", "1s", "--import-signing-key-file"];
+    let flags = ["--key-publication-delay", "3s", "--import-signing-key-file"];
     let flags = [&flags[..], &[file.to_str().unwrap()]].concat();
     let mut system = backend.start_with(&flags).await;
     let imported = signing_keys(&system).await.into_iter().find(|key| key.imported).unwrap();

@@ -34,7 +34,7 @@ on_every_backend!(
 /// A delay as short as the staleness bound lets it be; and the same name for all
 /// issuers, which otherwise is the address of each.
 const FLAGS: [&str; 4] =
-    ["--key-publication-delay", "1s", "--issuer-url", "https://issuer.example"];
+    ["--key-publication-delay", "3s", "--issuer-url", "https://issuer.example"];
 
 async fn key_ids(place: SocketAddr) -> HashSet<String> {
     let answer = fetch(place, "/.well-known/jwks.json").await;

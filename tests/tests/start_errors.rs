@@ -105,6 +105,49 @@ async fn told_and_tried_on(url: &str, says: &[&str]) -> [(Process, TempDir); 2] 
     services
 }
 
+#[tokio::test]
+async fn a_password_given_twice_ends_the_start() {
+    for program in ["tessera-issuer", "tessera-verifier"] {
+        let (dir, mut command) = (TempDir::new().unwrap(), clean(&built(program)));
+        command
+            .args(["--dev", "--store", "redis://u:hunter2@127.0.0.1:1/0"])
+            .env("TESSERA_STORE_PASSWORD", "hunter3");
+        let mut refused = Process::start("service", command, dir.path());
+        assert_eq!(refused.exit().await.code(), Some(64), "{}", refused.log());
+        assert!(refused.log().contains("--store: the password is in the store URL"));
+        assert!(!refused.log().contains("hunter"), "{}", refused.log());
+    }
+}
+
+#[tokio::test]
+async fn a_database_that_the_user_may_not_select_is_told_with_the_right_that_is_missing() {
+    let redis = Redis::start().await;
+    for user in ["issuer", "verifier"] {
+        let (dir, url) = (TempDir::new().unwrap(), redis.url_as(user));
+        let url = format!("{}/7", url.strip_suffix("/0").unwrap());
+        let mut service = start(&format!("tessera-{user}"), &url, dir.path());
+        eventually("a report", || {
+            assert!(service.ended().is_none(), "{}", service.log());
+            let log = service.log();
+            let is_told = log.contains("(NOPERM)") && log.contains("+select");
+            std::future::ready(is_told.then_some(()))
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn a_key_command_that_fails_says_why_itself() {
+    let (dir, place) = (TempDir::new().unwrap(), Place::free());
+    let flags = ["--key-encryption-key-command", "echo the vault is sealed >&2; exit 2"];
+    let flags = flags.map(str::to_owned);
+    let mut refused = service::issuer("redis://127.0.0.1:1", place, &flags, dir.path());
+    assert_eq!(refused.exit().await.code(), Some(64), "{}", refused.log());
+    let log = refused.log();
+    assert!(log.contains("waiting for --key-encryption-key-command"), "{log}");
+    assert!(log.contains("the vault is sealed\n"), "{log}");
+}
+
 fn once(service: &Process, text: &str) {
     let log = service.log();
     assert_eq!(log.matches(text).count(), 1, "{text}, in:\n{log}");

@@ -43,13 +43,31 @@ impl LogConfig {
             "compact" => LogFormat::Compact,
             _ => LogFormat::Pretty,
         };
-        let expected =
-            "a level (error, warn, info, debug, trace) or directives: info,tessera_issuer=debug";
-        let filter = sources.parsed(&settings::LOG, "a log filter", expected, |text| {
-            EnvFilter::builder().parse(text).ok().map(|_| text.to_owned())
-        })?;
-        Ok(Self { format, filter })
+        Ok(Self { format, filter: filter(sources)? })
     }
+}
+
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+
+/// A word that is no level is a target to `EnvFilter`, and of all others nothing is logged then,
+/// errors neither: so it takes a level beside it.
+fn filter(sources: &Sources<'_>) -> Result<String, ConfigError> {
+    let found = sources.required(&settings::LOG)?;
+    let text = found.text()?;
+    let is_level = |word: &str| LEVELS.iter().any(|level| word.eq_ignore_ascii_case(level));
+    let words = text.split(',').map(str::trim);
+    let mut words = words.filter(|word| !word.is_empty() && !word.contains(['=', '[']));
+    let stray = words.clone().next().filter(|_| !words.any(is_level));
+    if stray.is_none() && EnvFilter::builder().parse(text).is_ok() {
+        return Ok(text.to_owned());
+    }
+    let a_level = match stray {
+        Some(word) if word.eq_ignore_ascii_case("warning") => "warn, another level",
+        _ => "a level",
+    };
+    let levels = LEVELS.join(", ");
+    let expected = format!("{a_level} ({levels}) or directives: info,tessera_issuer=debug");
+    Err(found.malformed("a log filter", expected))
 }
 
 /// The certificate of the listeners, and its key.

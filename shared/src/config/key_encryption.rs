@@ -2,7 +2,14 @@
 
 use std::time::Duration;
 
-use super::{error::ConfigError, secret::Secret, settings, sources::Sources, value::secret_of};
+use super::{
+    error::{ConfigError, Origin},
+    secret::Secret,
+    setting::Kind,
+    settings,
+    sources::Sources,
+    value::{out_of_range, secret_of, show_duration},
+};
 
 /// Where the key-encryption key comes from.
 #[derive(Debug)]
@@ -57,10 +64,20 @@ fn is_key(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-/// A verifier may be as far behind as the staleness bound, and clocks differ.
+/// A verifier may be as far behind as the staleness bound, and clocks differ. The default gives
+/// way to a long bound; what somebody chose is refused.
 pub(super) fn key_publication_delay(sources: &Sources<'_>) -> Result<Duration, ConfigError> {
+    let setting = &settings::KEY_PUBLICATION_DELAY;
     let least = sources.duration(&settings::STALENESS_BOUND)? + Duration::from_secs(1);
-    Ok(sources.duration(&settings::KEY_PUBLICATION_DELAY)?.max(least))
+    let (found, delay) = (sources.required(setting)?, sources.duration(setting)?);
+    match (found.origin.clone(), setting.kind) {
+        (Origin::Default(_), _) => Ok(delay.max(least)),
+        (_, Kind::Duration(_, most)) if delay < least => {
+            let least = format!("{} (the staleness bound and a second)", show_duration(least));
+            Err(out_of_range(&found, least, show_duration(most)))
+        }
+        _ => Ok(delay),
+    }
 }
 
 pub(super) fn key_rotation_period(sources: &Sources<'_>) -> Result<Option<Duration>, ConfigError> {

@@ -170,7 +170,8 @@ impl std::fmt::Debug for Found {
     }
 }
 
-/// The content of a secret's file, without the newline that editors put last.
+/// The content of a secret's file, without the byte order mark that editors put first and the
+/// newline that they put last.
 fn secret_in(file: PathBuf, origin: &Origin) -> Result<OsString, ConfigError> {
     let mut text = std::fs::read_to_string(&file).map_err(|cause| ConfigError::Unreadable {
         origin: origin.clone(),
@@ -183,5 +184,5 @@ fn secret_in(file: PathBuf, origin: &Origin) -> Result<OsString, ConfigError> {
             text.pop();
         }
     }
-    Ok(text.into())
+    Ok(text.strip_prefix('\u{feff}').unwrap_or(&text).into())
 }

@@ -277,3 +277,22 @@ fn only_what_runs_on_one_machine_stops_without_a_delay() {
     assert_eq!(age(""), Some(Duration::from_mins(10)));
     assert_eq!(age("--max-connection-age 0s"), None);
 }
+
+#[test]
+fn a_log_filter_is_a_level_or_directives() {
+    for filter in ["off", "WARN", "trace", "info,hyper", "tessera_issuer=debug", "hyper,error"] {
+        let config = Process::dev(&format!("--log {filter}")).issuer().unwrap();
+        assert_eq!(config.log.filter, filter);
+    }
+    let silent = Process::dev("--log warning,tessera_issuer=debug").issuer_error();
+    assert!(silent.contains("expected warn, another level"), "{silent}");
+}
+
+#[test]
+fn the_default_publication_delay_gives_way_to_a_long_staleness_bound() {
+    let delay = |flags: &str| Process::dev(flags).issuer().unwrap().key_publication_delay;
+    assert_eq!(delay("--staleness-bound 60s"), Duration::from_secs(61));
+    assert_eq!(delay("--key-publication-delay 3s"), Duration::from_secs(3));
+    let short = "--staleness-bound 60s --key-publication-delay 40s";
+    assert!(Process::dev(short).issuer_error().contains("expected 61s (the staleness bound"));
+}

@@ -198,7 +198,7 @@ pub(super) fn show_duration(value: Duration) -> String {
     }
 }
 
-fn out_of_range(found: &Found, least: String, most: String) -> ConfigError {
+pub(super) fn out_of_range(found: &Found, least: String, most: String) -> ConfigError {
     ConfigError::OutOfRange { origin: found.origin.clone(), shown: found.shown(), least, most }
 }
 

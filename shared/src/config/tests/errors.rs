@@ -101,7 +101,19 @@ fn each_form_says_what_would_be_right() {
         ),
         (
             "--log tessera=loud",
-            "--log: \"tessera=loud\" is not a log filter; expected a level (error, warn, info, debug, trace) or directives: info,tessera_issuer=debug",
+            "--log: \"tessera=loud\" is not a log filter; expected a level (off, error, warn, info, debug, trace) or directives: info,tessera_issuer=debug",
+        ),
+        (
+            "--log bogus",
+            "--log: \"bogus\" is not a log filter; expected a level (off, error, warn, info, debug, trace) or directives: info,tessera_issuer=debug",
+        ),
+        (
+            "--log warning",
+            "--log: \"warning\" is not a log filter; expected warn, another level (off, error, warn, info, debug, trace) or directives: info,tessera_issuer=debug",
+        ),
+        (
+            "--key-publication-delay 2s",
+            "--key-publication-delay: \"2s\" is out of range; expected 3s (the staleness bound and a second) to 7d",
         ),
         (
             "--log-format xml",

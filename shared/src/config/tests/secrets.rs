@@ -23,10 +23,15 @@ fn a_secret_comes_from_a_variable_a_file_or_a_key() {
 }
 
 #[test]
-fn one_trailing_newline_of_a_secrets_file_is_trimmed_and_nothing_else() {
-    for (content, secret) in
-        [("a\n", "a"), ("a\r\n", "a"), ("a\n\n", "a\n"), (" a ", " a "), ("a", "a")]
-    {
+fn a_byte_order_mark_and_one_trailing_newline_of_a_secrets_file_are_trimmed_and_nothing_else() {
+    for (content, secret) in [
+        ("a\n", "a"),
+        ("a\r\n", "a"),
+        ("a\n\n", "a\n"),
+        (" a ", " a "),
+        ("a", "a"),
+        ("\u{feff}a\n", "a"),
+    ] {
         let mut process = Process::dev("");
         let path = process.path("password");
         std::fs::write(&path, content).unwrap();

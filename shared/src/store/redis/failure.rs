@@ -78,9 +78,8 @@ pub(super) fn describe(error: &RedisError) -> String {
         ErrorKind::RESP3NotSupported => {
             "the server does not speak RESP3: Redis 6 or later is needed".to_owned()
         }
-        ErrorKind::Server(ServerErrorKind::ResponseError) => {
-            "the server refused the command (ERR)".to_owned()
-        }
+        ErrorKind::Server(ServerErrorKind::ResponseError) => refused_database(error)
+            .unwrap_or_else(|| "the server refused the command (ERR)".to_owned()),
         _ => match (error.code(), error.detail()) {
             (Some("WRONGPASS"), _) => {
                 "the server refused the user name or the password (WRONGPASS)".to_owned()
@@ -91,6 +90,19 @@ pub(super) fn describe(error: &RedisError) -> String {
             (None, _) => error.category().to_owned(),
         },
     }
+}
+
+/// The library drops the code with which a server refuses `SELECT`, and keeps the words.
+fn refused_database(error: &RedisError) -> Option<String> {
+    let words = error.detail()?.to_ascii_lowercase();
+    if words.contains("'select'") && words.contains("no permissions") {
+        let what = "the server refused the command (NOPERM): for a database other than 0 the user \
+                    needs +select";
+        return Some(what.to_owned());
+    }
+    words
+        .contains("db index is out of range")
+        .then(|| "the server has no database of this number".to_owned())
 }
 
 #[cfg(test)]

@@ -21,8 +21,8 @@ use crate::store::{
 /// An open store, as the issuer has it.
 pub type OpenStore = Arc<dyn StoreWriter>;
 
-/// What goes with a URL, from other settings. What is given here goes before what the
-/// URL says.
+/// What goes with a URL, from other settings. A file that is given here goes before the one that
+/// the URL names; a password stands in one of the two.
 #[derive(Clone, Default)]
 pub struct StoreOptions {
     /// The CA certificates to trust.
@@ -122,6 +122,12 @@ pub enum OpenError {
     /// Half of a certificate and its key.
     #[error("the store's client certificate and its key go together: {0} is missing")]
     HalfIdentity(&'static str),
+    /// The URL has a password, and so have other settings.
+    #[error(
+        "{0} is in the store URL, and is given apart as well (a variable, its ..._FILE, or a key of the \
+         configuration file): keep one of them, best the latter"
+    )]
+    TwoPasswords(&'static str),
     /// A password for sentinels, and none of these.
     #[error("a password for sentinels is given, but the store URL is not redis+sentinel://")]
     NoSentinels,
@@ -152,9 +158,12 @@ const KEY_FILE: &str = "client key file";
 impl RedisUrl {
     pub(crate) fn settings(&self, options: StoreOptions) -> Result<RedisSettings, OpenError> {
         let security = self.security(&options)?;
-        let given_apart = |password: Option<String>, login: &Login| Login {
-            username: login.username.clone(),
-            password: password.map(Zeroizing::new).or_else(|| login.password.clone()),
+        let given_apart = |what, password: Option<String>, login: &Login| {
+            let password = match (password, &login.password) {
+                (Some(_), Some(_)) => return Err(OpenError::TwoPasswords(what)),
+                (given, said) => given.map(Zeroizing::new).or_else(|| said.clone()),
+            };
+            Ok(Login { username: login.username.clone(), password })
         };
         let is_sentinel = matches!(self.transport, Transport::Sentinel(..));
         if options.sentinel_password.is_some() && !is_sentinel {
@@ -170,7 +179,11 @@ impl RedisUrl {
                 Topology::Sentinel(SentinelSettings {
                     sentinels: sentinels.clone(),
                     master: master.clone(),
-                    login: given_apart(options.sentinel_password, &self.sentinel_login),
+                    login: given_apart(
+                        "the sentinels' password",
+                        options.sentinel_password,
+                        &self.sentinel_login,
+                    )?,
                     security,
                 })
             }
@@ -182,7 +195,7 @@ impl RedisUrl {
             }
         };
         Ok(RedisSettings {
-            login: given_apart(options.password, &self.login),
+            login: given_apart("the password", options.password, &self.login)?,
             database: self.database,
             prefix: self.prefix.clone(),
             guarantee: options.guarantee,

@@ -84,8 +84,10 @@ fn sentinel_url_names_sentinels_and_the_primary() {
     assert_eq!(url.database, 4);
     assert_eq!(format!("{url}"), "redis+sentinel://h1:1,[::1]:2,h3:26379/my-master");
     assert_eq!(redis("redis+sentinel://h/m").database, 0);
-    let apart = StoreOptions { sentinel_password: Some("r".to_owned()), ..options(None, None) };
-    match url.settings(apart).unwrap().topology {
+    let apart = || StoreOptions { sentinel_password: Some("r".to_owned()), ..options(None, None) };
+    let twice = url.settings(apart());
+    assert!(matches!(twice, Err(OpenError::TwoPasswords("the sentinels' password"))));
+    match redis("redis+sentinel://h/m?sentinel_user=s").settings(apart()).unwrap().topology {
         Topology::Sentinel(settings) => assert_eq!(password(&settings.login), Some("r")),
         other => panic!("{other:?}"),
     }
@@ -188,9 +190,17 @@ fn password_is_in_no_text() {
 }
 
 #[test]
-fn password_given_apart_goes_before() {
-    let settings = redis("redis://u:a@h").settings(options(None, Some("b"))).unwrap();
-    assert_eq!(password(&settings.login), Some("b"));
+fn a_password_stands_in_the_url_or_apart() {
+    for (url, apart, is) in [
+        ("redis://u:a@h", None, "a"),
+        ("redis://u@h", Some("b"), "b"),
+        ("redis://h", Some("b"), "b"),
+    ] {
+        let settings = redis(url).settings(options(None, apart)).unwrap();
+        assert_eq!(password(&settings.login), Some(is));
+    }
+    let twice = redis("redis://u:a@h").settings(options(None, Some("b")));
+    assert!(matches!(twice, Err(OpenError::TwoPasswords("the password"))));
 }
 
 #[test]
