@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, builder::BoolishValueParser};
+use clap::{Args, builder::BoolishValueParser, value_parser};
 use tessera_shared::{
     store::{OpenError, StoreOptions, StoreUrl, redis::Guarantee},
     survey::SurveyError,
@@ -33,7 +33,8 @@ pub(crate) struct StoreArgs {
     store_key_file: Option<PathBuf>,
 
     /// Replicas that confirm each write, as the issuer has it
-    #[arg(long, env = "TESSERA_STORE_MIN_REPLICAS", value_name = "N")]
+    #[arg(long, env = "TESSERA_STORE_MIN_REPLICAS", value_name = "N",
+        value_parser = value_parser!(u32).range(0..=100))]
     store_min_replicas: Option<u32>,
 
     /// Whether a write waits for disks too (WAITAOF), as the issuer has it

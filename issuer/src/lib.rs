@@ -127,6 +127,7 @@ pub async fn run(
     let operation = &config.operation;
     let traces = Traces::of(operation.traces.as_ref(), SERVICE)?;
     let store_times = Arc::new(StoreTimes::default());
+    let links = store.connections();
     let spans = StoreSpans::new(traces.clone(), &config.store);
     let store = Arc::new(MeasuredStore::new(store, store_times.clone(), spans));
     let store = Arc::new(GoingOn(store));
@@ -150,7 +151,15 @@ pub async fn run(
     let routes = Readable(Timed(GoesOn(routes)));
     let service = Identified(Counted::new(Shed::new(routes, room), calls.clone()));
     let service = TracedCalls::new(service, calls.clone(), traces.clone());
-    let metrics = metrics::all(core.clone(), calls, store_times, rooms, tls.clone(), &traces);
+    let metrics = metrics::all(
+        core.clone(),
+        durability.found(),
+        calls,
+        store_times,
+        rooms,
+        tls.clone(),
+        &traces,
+    );
     let age = operation.max_connection_age;
     let gate = Gate::new(tls.clone(), connections, age);
     let http_gate = Gate::http(tls.clone(), pages, age);
@@ -169,7 +178,7 @@ pub async fn run(
             match durability.check().await {
                 Ok(()) => {
                     let preparing = background::prepare(core, first, ready, refuse, health);
-                    tokio::join!(preparing, durability.keep_looking());
+                    tokio::join!(preparing, durability.keep_looking(links));
                 }
                 Err(error) => drop(refuse.send(error)),
             }

@@ -18,7 +18,7 @@ use tessera_serve::{
 };
 use tessera_shared::keys::KeyState;
 
-use crate::{core::Core, failure::Failure};
+use crate::{core::Core, durability::Found, failure::Failure};
 
 /// How logins end: `failed` is a wrong name or password, `throttled` one too many of them,
 /// `shed` a full queue of password checks, and `unanswered` anything else.
@@ -58,6 +58,7 @@ impl fmt::Debug for Read {
 /// All metrics of an issuer.
 pub(crate) fn all(
     core: Arc<Core>,
+    durability: Found,
     calls: Arc<Calls>,
     store: Arc<StoreTimes>,
     rooms: Rooms,
@@ -72,6 +73,7 @@ pub(crate) fn all(
         metrics.collect(tls);
     }
     metrics.collect_traces(traces);
+    metrics.collect(durability);
     metrics.collect(Read { core });
     Arc::new(metrics)
 }

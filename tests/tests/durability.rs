@@ -6,11 +6,15 @@ use redis::aio::MultiplexedConnection;
 use serde_json::Value;
 use tessera_tests::{
     cli::{Cli, Ran},
+    group::SentinelGroup,
+    metrics::Scrape,
+    port,
     process::{Process, built, clean},
     redis::Redis,
     service::{self, ADMIN_PASSWORD, Place},
     system::Backend,
     users::OBSERVER,
+    watch::eventually,
 };
 
 async fn say(redis: &mut MultiplexedConnection, words: &str) {
@@ -93,6 +97,102 @@ async fn an_issuer_says_loudly_what_it_may_not_look_at() {
     let log = started.log();
     assert!(log.contains("WARN") && log.contains("durability is not known"), "{log}");
     assert!(log.contains("appendfsync") && log.contains("+config|get"), "{log}");
+}
+
+/// How many findings break the promise, as the issuer's metrics tell it.
+async fn breaks_the_promise(issuer: Place) -> Option<f64> {
+    Scrape::of(issuer.http).await.value("tessera_issuer_durability_findings{weight=\"breaks\"}")
+}
+
+#[tokio::test]
+async fn a_store_that_comes_back_with_other_settings_is_told_at_once_and_counted() {
+    let redis = Redis::start().await;
+    let mut observer = redis.connection_as(OBSERVER).await;
+    let (dir, place) = (tempfile::TempDir::new().unwrap(), Place::free());
+    let mut started = issuer(&redis, place, &["--dev"], dir.path());
+    service::serving(&mut started, place.grpc).await;
+    assert_eq!(breaks_the_promise(place).await, Some(0.0));
+    for (change, count, says) in [
+        ("appendonly no", 1.0, "ERROR"),
+        ("appendonly yes", 0.0, "keeps what it acknowledges again"),
+    ] {
+        assert!(!started.log().contains(says), "{}", started.log());
+        say(&mut observer, &format!("CONFIG SET {change}")).await;
+        // As a restart does, which would read the file.
+        say(&mut observer, "CLIENT KILL TYPE normal").await;
+        eventually(change, || async {
+            let is_so = breaks_the_promise(place).await == Some(count);
+            (is_so && started.log().contains(says)).then_some(())
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_is_looked_at_before_a_failover_and_again_after_it() {
+    let group = SentinelGroup::start().await;
+    for number in [1, 2] {
+        let command = redis::Cmd::new().arg(&["CONFIG", "SET", "appendonly", "no"]).to_owned();
+        group.members[number].ask::<String>(&command).await.unwrap();
+    }
+    let line = format!("doctor --store {} --format json", group.url_as("issuer"));
+    let cli = Cli::at(tempfile::TempDir::new().unwrap());
+    let ran = cli.run(&line);
+    assert_eq!(ran.code, 0, "a risk until the failover: {ran:?}");
+    let address = group.members[1].address();
+    let of_one = format!("of the replica {address}: appendonly is no");
+    assert!(ran.stdout.contains(&of_one), "{ran:?}");
+
+    let (dir, place) = (tempfile::TempDir::new().unwrap(), Place::free());
+    let mut started = service::issuer(&group.url_as("issuer"), place, &[], dir.path());
+    service::serving(&mut started, place.grpc).await;
+    assert!(started.log().contains(&of_one), "{}", started.log());
+    assert_eq!(breaks_the_promise(place).await, Some(0.0));
+    assert!(group.fail_over().await);
+    eventually("what the new primary breaks", || async {
+        let is_told = started.log().contains("the store breaks the promise of durability");
+        (is_told && breaks_the_promise(place).await == Some(1.0)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replica_out_of_reach_is_said_to_be_so() {
+    // Others see the servers where nobody listens.
+    let [primary, replica] = [Redis::start().await, Redis::start().await];
+    let closed = port::free();
+    let mut observer = replica.connection_as(OBSERVER).await;
+    say(&mut observer, &format!("CONFIG SET masteruser {OBSERVER}")).await;
+    let password = primary.users().password(OBSERVER);
+    say(&mut observer, &format!("CONFIG SET masterauth {password}")).await;
+    say(&mut observer, &format!("CONFIG SET replica-announce-port {}", closed.port())).await;
+    say(&mut observer, &format!("REPLICAOF 127.0.0.1 {}", primary.address().port())).await;
+    let says = format!("the replica {closed} was not looked at");
+    eventually("a replica that is out of reach", || async {
+        let ran = doctor(&primary, "issuer", "--format json");
+        assert_eq!(ran.code, 0, "{ran:?}");
+        ran.stdout.contains(&says).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_doctor_says_that_nothing_can_be_written_without_the_replicas_that_are_waited_for() {
+    let redis = Redis::start().await;
+    let ran = doctor(&redis, "issuer", "--store-min-replicas 1 --format json");
+    assert_eq!(ran.code, 1, "{ran:?}");
+    assert_eq!(found(&ran)["findings"][0]["weight"], "breaks");
+    assert!(ran.stdout.contains("nothing can be written"), "{ran:?}");
+    let ran = doctor(&redis, "issuer", "--store-min-replicas 101");
+    assert!(ran.code == 2 && ran.stderr.contains("0..=100"), "{ran:?}");
+    // What is not there now may come: an issuer waits for it.
+    let (dir, place) = (tempfile::TempDir::new().unwrap(), Place::free());
+    let mut started = issuer(&redis, place, &["--store-min-replicas=1"], dir.path());
+    eventually("a start that is tried again", || {
+        assert!(started.ended().is_none(), "{}", started.log());
+        std::future::ready(started.log().contains("not ready yet; trying on").then_some(()))
+    })
+    .await;
 }
 
 /// Somebody with a shell and the password of `user`, and what the doctor says then.

@@ -17,7 +17,8 @@ use crate::{
 #[command(after_help = "\
 Connects as the service would, with the same settings: TESSERA_STORE, TESSERA_STORE_CA_FILE, and
 the password in TESSERA_STORE_PASSWORD or the file that TESSERA_STORE_PASSWORD_FILE names. It
-changes nothing. A verifier's user may ask Redis for little, so look as the issuer too.
+changes nothing. A verifier's user may ask Redis for little, so look as the issuer too: then the
+replicas are looked at as well, and those out of reach are named.
 
   breaks   a promise of Tessera does not hold: an issuer without --dev may refuse to start
   unknown  what should be known is not

@@ -26,6 +26,7 @@ pub use self::url::{
 use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 use crate::{
     clock::Timestamp,
@@ -211,6 +212,12 @@ pub trait StoreWriter: StoreReader {
     /// [`StoreError::NotConfirmed`], [`StoreError::Unavailable`].
     async fn confirm(&self, _key: &Key) -> Result<(), StoreError> {
         Ok(())
+    }
+
+    /// A number that goes up with each new connection, which may lead to another server or to
+    /// the same with other settings; `None`: there are no connections.
+    fn connections(&self) -> Option<watch::Receiver<u64>> {
+        None
     }
 
     /// Shows those who follow the store that it takes writes. Call it several times in

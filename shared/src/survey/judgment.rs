@@ -23,11 +23,26 @@ pub(super) fn findings(server: &Server, user: User) -> Vec<Finding> {
         persistence(server, &mut findings);
         confirmation(server, &mut findings);
         replication(server, &mut findings);
+        findings.of_durability = false;
+        enough_replicas(server, &mut findings);
     }
     findings.of_durability = false;
     place(server, &mut findings);
     memory(server, &mut findings);
     clock(server, &mut findings);
+    findings.all
+}
+
+/// What about a replica would lose writes after a failover: a risk until then.
+pub(super) fn of_replica(server: &Server) -> Vec<Finding> {
+    let mut findings = Findings { of_durability: true, all: Vec::new() };
+    persistence(server, &mut findings);
+    for finding in &mut findings.all {
+        if finding.weight == Weight::Breaks {
+            finding.weight = Weight::Risk;
+        }
+        finding.what = format!("of the replica {}: {}", server.address, finding.what);
+    }
     findings.all
 }
 
@@ -120,12 +135,17 @@ fn confirmation(server: &Server, findings: &mut Findings) {
             "use Redis 7.2 or later, or Valkey, or take the setting away",
         ),
     }
+}
+
+/// Nothing is lost where nothing is acknowledged, so an issuer starts, and waits for them.
+fn enough_replicas(server: &Server, findings: &mut Findings) {
     let wanted = u64::from(server.guarantee.replicas);
     if let Some(there) = server.count("connected_slaves").filter(|there| *there < wanted) {
         findings.add(
-            Weight::Risk,
+            Weight::Breaks,
             format!(
-                "{there} replicas are connected, and no write is confirmed by fewer than {wanted}"
+                "replicas connected: {there}; --store-min-replicas {wanted} has each write wait for \
+                 more, so nothing can be written"
             ),
             "see that the replicas are there, or lower --store-min-replicas",
         );

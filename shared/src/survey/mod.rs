@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `server` | what a Redis says of itself |
 //! | `judgment` | what of that breaks a promise; pure functions |
+//! | `replicas` | the same of a primary's replicas |
 //! | `rights` | what the user may say, and what it should not |
 //! | `folder` | an embedded store's folder and file |
 //!
@@ -13,6 +14,7 @@
 
 mod folder;
 mod judgment;
+mod replicas;
 mod rights;
 mod server;
 
@@ -130,7 +132,8 @@ pub async fn durability(
     let mut survey = Survey::default();
     for mut look in Look::at_primaries(&url.settings(options)?).await? {
         let server = server::Server::seen(&mut look, clock).await?;
-        let findings = judgment::findings(&server, User::Issuer);
+        let mut findings = judgment::findings(&server, User::Issuer);
+        findings.extend(replicas::findings(&look, &server, clock).await);
         survey.join(Survey { findings, ..Survey::default() });
     }
     survey.findings.retain(|finding| finding.is_durability);
@@ -140,6 +143,9 @@ pub async fn durability(
 async fn primary(look: &mut Look, user: User, clock: &dyn Clock) -> Result<Survey, SurveyError> {
     let server = server::Server::seen(look, clock).await?;
     let mut findings = judgment::findings(&server, user);
+    if user == User::Issuer {
+        findings.extend(replicas::findings(look, &server, clock).await);
+    }
     let rights = rights::Rights::seen(look, user).await?;
     findings.extend(rights.findings(user));
     let mut facts = server.facts();

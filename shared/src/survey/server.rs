@@ -9,7 +9,7 @@ use crate::{
     clock::{Clock, Timestamp},
     store::{
         StoreError,
-        redis::{Answer, Guarantee, Look, Topology},
+        redis::{Answer, Endpoint, Guarantee, Look, Topology},
     },
 };
 
@@ -120,6 +120,15 @@ impl Server {
         })
     }
 
+    /// The replicas that it has, where it says that they are.
+    pub(super) fn replicas(&self) -> Vec<Endpoint> {
+        let info = self.info.iter().flatten();
+        let lines = info.filter(|(name, _)| {
+            name.strip_prefix("slave").is_some_and(|number| number.parse::<u32>().is_ok())
+        });
+        lines.filter_map(|(_, line)| replica(line)).collect()
+    }
+
     pub(super) fn facts(&self) -> Facts {
         let mut facts = vec![
             ("address", self.address.clone()),
@@ -182,6 +191,12 @@ fn parse(info: &str) -> BTreeMap<String, String> {
     lines.map(|(name, value)| (name.to_owned(), value.trim().to_owned())).collect()
 }
 
+/// `ip=10.0.0.2,port=6379,state=online,...`
+fn replica(line: &str) -> Option<Endpoint> {
+    let value = |name| line.split(',').find_map(|part| part.strip_prefix(name));
+    Some(Endpoint { host: value("ip=")?.to_owned(), port: value("port=")?.parse().ok()? })
+}
+
 /// The server's clock against the middle of the call; nothing within the call's own time.
 fn ahead(
     info: &BTreeMap<String, String>,
@@ -206,6 +221,15 @@ mod tests {
         assert_eq!(ahead(&info, at(1000), at(1010)), Some(3995));
         assert_eq!(ahead(&info, at(9000), at(9000)), Some(-4000));
         assert_eq!(ahead(&parse("x:1"), at(0), at(0)), None);
+    }
+
+    #[test]
+    fn replicas_are_where_info_says_that_they_are() {
+        let lines = "connected_slaves:1\r\nslave0:ip=::1,port=6380,state=online,offset=1,lag=0\r\n\
+                     slave_read_only:1\r\n";
+        let server = Server { info: Some(parse(lines)), ..Server::default() };
+        assert_eq!(server.replicas(), [Endpoint { host: "::1".to_owned(), port: 6380 }]);
+        assert_eq!(Server::default().replicas(), []);
     }
 
     #[test]

@@ -50,6 +50,8 @@ struct Server {
     settings: Arc<RedisSettings>,
     names: Arc<Names>,
     follower: OnceLock<Follower>,
+    /// Goes up with each link.
+    connected: watch::Sender<u64>,
 }
 
 /// Where the primary is.
@@ -68,9 +70,15 @@ enum Status {
 }
 
 impl Kept {
-    pub(super) fn new(place: Place, settings: Arc<RedisSettings>, names: Arc<Names>) -> Self {
+    pub(super) fn new(
+        place: Place,
+        settings: Arc<RedisSettings>,
+        names: Arc<Names>,
+        connected: watch::Sender<u64>,
+    ) -> Self {
+        let follower = OnceLock::new();
         let kept = Self {
-            server: Arc::new(Server { place, settings, names, follower: OnceLock::new() }),
+            server: Arc::new(Server { place, settings, names, follower, connected }),
             status: watch::Sender::new(Status::Connecting),
             keeper: OnceLock::new(),
         };
@@ -152,6 +160,7 @@ async fn keep_connected(server: Arc<Server>, status: watch::Sender<Status>) {
         let connected_at = Instant::now();
         tracing::info!(store.address = %link.address(), "connected to the store");
         status.send_replace(Status::Up(link.clone()));
+        server.connected.send_modify(|count| *count += 1);
         // A link given up on lives as long as calls that were sent over it.
         tokio::select! {
             () = link.until_broken() => {}

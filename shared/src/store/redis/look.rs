@@ -7,7 +7,8 @@ use super::{
     cluster,
     failure::describe,
     sentinel::Sentinels,
-    settings::{Address, RedisSettings, Topology},
+    settings::{Address, Endpoint, RedisSettings, Topology},
+    tls::Security,
     transport,
 };
 use crate::store::StoreError;
@@ -54,6 +55,20 @@ impl Look {
             looks.push(Self::at(&address, settings).await?);
         }
         Ok(looks)
+    }
+
+    /// Connects to another server, as the same user and over the same kind of connection.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`], with the reason.
+    pub(crate) async fn beside(&self, endpoint: &Endpoint) -> Result<Self, StoreError> {
+        let security = match &self.address {
+            Address::Tls { config, .. } => Security::Tls(config.clone()),
+            Address::Tcp { .. } | Address::Unix(_) => Security::Plain,
+        };
+        let address = security.address(endpoint);
+        let address = address.map_err(|error| StoreError::Unavailable(error.to_string()))?;
+        Self::at(&address, &self.settings).await
     }
 
     async fn at(address: &Address, settings: &RedisSettings) -> Result<Self, StoreError> {

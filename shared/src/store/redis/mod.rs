@@ -39,6 +39,7 @@ use std::{fmt, sync::Arc, time::Duration};
 
 use ::redis::{Cmd, cmd};
 use async_trait::async_trait;
+use tokio::sync::watch;
 
 pub(crate) use self::look::{Answer, Look};
 use self::{follow::Follower, names::Names, servers::Servers};
@@ -190,6 +191,10 @@ impl StoreWriter for RedisStore {
     ) -> Result<Vec<i64>, StoreError> {
         let name = self.names.live(account);
         self.servers.query(&name, &members_above(&name, now.millis(), limit)).await
+    }
+
+    fn connections(&self) -> Option<watch::Receiver<u64>> {
+        Some(self.servers.connections())
     }
 
     async fn beat(&self) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Instant};
 
 use ::redis::{Cmd, FromRedisValue, Value, cmd, from_redis_value};
+use tokio::sync::watch;
 
 use super::{
     cluster::Cluster,
@@ -25,6 +26,7 @@ pub(super) struct Servers {
     settings: Arc<RedisSettings>,
     names: Arc<Names>,
     topology: Kind,
+    connected: watch::Sender<u64>,
 }
 
 enum Kind {
@@ -36,19 +38,27 @@ enum Kind {
 impl Servers {
     pub(super) fn new(settings: RedisSettings, names: Arc<Names>) -> Self {
         let settings = Arc::new(settings);
-        let one = |place| Kind::One(Kept::new(place, settings.clone(), names.clone()));
+        let connected = watch::Sender::new(0);
+        let one =
+            |place| Kind::One(Kept::new(place, settings.clone(), names.clone(), connected.clone()));
         let topology = match settings.topology.clone() {
             Topology::One(address) => one(Place::Here(address)),
             Topology::Sentinel(sentinels) => one(Place::Named(Sentinels::new(sentinels))),
             Topology::Cluster(seeds, security) => {
-                Kind::Cluster(Cluster::new(seeds, security, settings.clone(), names.clone()))
+                let (settings, names) = (settings.clone(), names.clone());
+                Kind::Cluster(Cluster::new(seeds, security, settings, names, connected.clone()))
             }
         };
-        Self { settings, names, topology }
+        Self { settings, names, topology, connected }
     }
 
     pub(super) fn settings(&self) -> &RedisSettings {
         &self.settings
+    }
+
+    /// Goes up with each connection to a primary.
+    pub(super) fn connections(&self) -> watch::Receiver<u64> {
+        self.connected.subscribe()
     }
 
     pub(super) fn follow(&self, follower: Follower) {

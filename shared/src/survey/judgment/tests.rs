@@ -86,7 +86,23 @@ fn a_server_that_can_not_be_waited_on_is_told_with_the_setting_that_waits() {
     let guarantee = Guarantee { replicas: 2, disks: false };
     let one = [("connected_slaves", "1")];
     let few = Server { guarantee, ..server(&[("min-replicas-to-write", "1")], &one) };
-    assert!(matches!(&told(&few)[..], [(Weight::Risk, text)] if text.contains("fewer than 2")));
+    let found = findings(&few, User::Issuer);
+    let [Finding { weight: Weight::Breaks, is_durability: false, what, .. }] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert!(what.contains("nothing can be written"), "{what}");
+}
+
+#[test]
+fn what_a_failover_would_break_is_a_risk_at_a_replica() {
+    let replica =
+        Server { role: "replica".into(), ..server(&[("maxmemory-policy", "allkeys-lru")], &[]) };
+    let found = of_replica(&replica);
+    let [Finding { weight: Weight::Risk, is_durability: true, what, remedy }] = &found[..] else {
+        panic!("{found:?}")
+    };
+    assert!(what.starts_with("of the replica localhost:6379: maxmemory-policy is allkeys-lru"));
+    assert!(remedy.contains("maxmemory-policy noeviction"), "{remedy}");
 }
 
 #[test]

@@ -74,6 +74,8 @@ struct Shared {
     settings: Arc<RedisSettings>,
     names: Arc<Names>,
     follower: OnceLock<Follower>,
+    /// Goes up with each link.
+    connected: watch::Sender<u64>,
     /// `None` until a first look has found something, or nothing.
     map: watch::Sender<Option<Arc<Map>>>,
     /// Goes up when all nodes are to report at once.
@@ -86,6 +88,7 @@ impl Cluster {
         security: Security,
         settings: Arc<RedisSettings>,
         names: Arc<Names>,
+        connected: watch::Sender<u64>,
     ) -> Self {
         let shared = Shared {
             seeds,
@@ -93,6 +96,7 @@ impl Cluster {
             settings,
             names,
             follower: OnceLock::new(),
+            connected,
             map: watch::Sender::new(None),
             asked: watch::Sender::new(0),
         };

@@ -111,6 +111,7 @@ impl Survey {
             Event::Linked(link) => {
                 tracing::info!(store.address = %link.address(), "connected to a node of the store");
                 seen.link = Some((link, Instant::now()));
+                self.shared.connected.send_modify(|count| *count += 1);
                 self.told.forget();
             }
             Event::Reported(report) => {
