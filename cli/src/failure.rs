@@ -14,7 +14,7 @@ Exit codes:
    1  `verify`, `bench`: a token is denied; `health`: not SERVING; `doctor`: a promise is broken
    2  wrong usage
    3  a fault on this side: a file, the terminal, the output
-  64  `doctor`, `admin export|import|copy|reset-password`: a bad setting; 69: the store gives no answer
+  64  `doctor`, `admin` on a store itself: a bad setting; and 69: the store gives no answer
   11  CANCELLED           17  PERMISSION_DENIED    23  INTERNAL
   12  UNKNOWN             18  RESOURCE_EXHAUSTED   24  UNAVAILABLE
   13  INVALID_ARGUMENT    19  FAILED_PRECONDITION  25  DATA_LOSS

@@ -3,12 +3,16 @@
 use std::{fs, process::Command};
 
 use tempfile::TempDir;
-use tessera_proto::v1::{ListSigningKeysRequest, SigningKey, SigningKeyState};
+use tessera_proto::v1::{
+    DenialReason, ListSigningKeysRequest, RefreshRequest, SigningKey, SigningKeyState,
+};
 use tessera_tests::{
     ask::ask,
+    cli::Cli,
+    client::{self, Credentials},
     on_every_backend,
     service::{self, Place},
-    system::{Backend, System},
+    system::{Backend, System, named},
     tools::succeed,
     watch::eventually,
 };
@@ -17,6 +21,7 @@ on_every_backend!(
     an_operators_key_is_published_and_then_signs,
     a_key_encryption_key_is_replaced,
     another_key_encryption_key_is_refused_and_what_to_do_is_told,
+    an_installation_goes_on_without_its_key_encryption_key,
 );
 
 async fn signing_keys(system: &System) -> Vec<SigningKey> {
@@ -97,4 +102,60 @@ async fn another_key_encryption_key_is_refused_and_what_to_do_is_told(backend: B
         }
         a_token_is_good(&system).await;
     }
+}
+
+/// An operator at a shell, who is let into the store.
+fn operator(system: &mut System, backend: Backend) -> Cli {
+    let cli = Cli::of(system);
+    if backend == Backend::Embedded {
+        return cli.and("TESSERA_STORE", &format!("embedded:{}", system.data().display()));
+    }
+    cli.and("TESSERA_STORE", &system.redis().url_as("issuer"))
+}
+
+async fn an_installation_goes_on_without_its_key_encryption_key(backend: Backend) {
+    const LINE: &str = "admin drop-signing-keys --output json";
+    let flags = ["--issuer-url", "https://issuer.test", "--key-encryption-key-command"];
+    let with = |key| [&flags[..], &[key]].concat();
+    let mut system = backend.start_with(&with("printf %064d 1")).await;
+    let permanent = system.permanent(&system.admin().await, named("kept")).await.token;
+    let user = system.user("Users").await;
+    system.end().await;
+    let operator = operator(&mut system, backend);
+    operator.run(LINE).fails(2, "--yes");
+
+    let (dir, place) = (TempDir::new().unwrap(), Place::free());
+    let mut beside = (backend == Backend::Redis).then(|| {
+        let url = system.redis().url_as("verifier");
+        service::verifier("beside", &url, place, &[], dir.path())
+    });
+    if let Some(beside) = &mut beside {
+        service::serving(beside, place.grpc).await;
+    }
+    let dropped = operator.run(&format!("{LINE} --yes")).json();
+    assert_eq!(dropped["issuer_url"], "https://issuer.test", "{dropped}");
+    assert_eq!(dropped["dropped"], 1, "{dropped}");
+    operator.run(&format!("{LINE} --yes")).fails(64, "holds no signing keys");
+    if beside.is_some() {
+        let mut verifier = client::verifier(place.grpc);
+        verifier.verify(ask(&permanent)).await.expect("no signing key is asked for it");
+        eventually("no answer about access tokens", || {
+            let (mut verifier, question) = (verifier.clone(), ask(&user.session.access_token));
+            async move {
+                let outage = verifier.verify(question).await.err()?;
+                (outage.code() == tonic::Code::Unavailable).then_some(())
+            }
+        })
+        .await;
+    }
+
+    system.set_issuer_flags(&with("printf %064d 2"));
+    system.begin().await;
+    system.verdict(ask(&permanent)).await.expect("a good token");
+    let denial = system.verdict(ask(&user.session.access_token)).await.unwrap_err();
+    assert_eq!(denial, DenialReason::BadSignature);
+    let request = RefreshRequest { refresh_token: user.session.refresh_token };
+    let session = system.issuer(&Credentials::none()).refresh(request).await.expect("a pair");
+    system.verdict(ask(&session.into_inner().access_token)).await.expect("a good token");
+    a_token_is_good(&system).await;
 }

@@ -6,6 +6,7 @@ use tessera_proto::v1::{ListRolesRequest, admin_service_client::AdminServiceClie
 use super::{
     account::{self, AccountCommand},
     backup::{self, CopyArgs, ExportArgs, ImportArgs},
+    drop_signing_keys::{self, DropSigningKeysArgs},
     import_hashes::{self, ImportHashesArgs},
     key::{self, KeyCommand},
     reset_password::{self, ResetPasswordArgs},
@@ -37,6 +38,8 @@ pub(crate) enum AdminCommand {
     ResetPassword(ResetPasswordArgs),
     /// Fill a store from another
     Copy(CopyArgs),
+    /// Begin anew with signing keys whose key-encryption key is lost; all access tokens end
+    DropSigningKeys(DropSigningKeysArgs),
 }
 
 #[derive(Debug, Subcommand)]
@@ -55,6 +58,9 @@ pub(crate) async fn run(command: AdminCommand, context: &Context) -> Result<(), 
         AdminCommand::Import(args) => Box::pin(backup::import(args, context)).await,
         AdminCommand::ImportHashes(args) => Box::pin(import_hashes::run(args, context)).await,
         AdminCommand::ResetPassword(args) => Box::pin(reset_password::run(args, context)).await,
+        AdminCommand::DropSigningKeys(args) => {
+            Box::pin(drop_signing_keys::run(args, context)).await
+        }
         AdminCommand::Copy(args) => Box::pin(backup::copy(args, context)).await,
     }
 }

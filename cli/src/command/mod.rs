@@ -6,6 +6,7 @@ pub(crate) mod backup;
 pub(crate) mod bench;
 pub(crate) mod completions;
 pub(crate) mod doctor;
+pub(crate) mod drop_signing_keys;
 pub(crate) mod health;
 pub(crate) mod identity;
 pub(crate) mod import_hashes;
