@@ -6,7 +6,7 @@ use redis::aio::MultiplexedConnection;
 use serde_json::Value;
 use tessera_tests::{
     cli::{Cli, Ran},
-    group::SentinelGroup,
+    group::{Cluster, SentinelGroup},
     metrics::Scrape,
     port,
     process::{Process, built, clean},
@@ -149,6 +149,27 @@ async fn a_replica_is_looked_at_before_a_failover_and_again_after_it() {
     assert!(started.log().contains(&of_one), "{}", started.log());
     assert_eq!(breaks_the_promise(place).await, Some(0.0));
     assert!(group.fail_over().await);
+    eventually("what the new primary breaks", || async {
+        let is_told = started.log().contains("the store breaks the promise of durability");
+        (is_told && breaks_the_promise(place).await == Some(1.0)).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_a_cluster_the_successor_of_a_primary_is_looked_at() {
+    let cluster = Cluster::start().await;
+    let primaries = cluster.primaries().await;
+    let (dir, place) = (tempfile::TempDir::new().unwrap(), Place::free());
+    let mut started = service::issuer(&cluster.url_as("issuer"), place, &[], dir.path());
+    service::serving(&mut started, place.grpc).await;
+    assert_eq!(breaks_the_promise(place).await, Some(0.0));
+    for number in (0..cluster.members.len()).filter(|number| !primaries.contains(number)) {
+        let command = redis::Cmd::new().arg(&["CONFIG", "SET", "appendonly", "no"]).to_owned();
+        cluster.members[number].ask::<String>(&command).await.unwrap();
+    }
+    let old = primaries[0];
+    eventually("a failover", || async { cluster.fail_over(old).await.then_some(()) }).await;
     eventually("what the new primary breaks", || async {
         let is_told = started.log().contains("the store breaks the promise of durability");
         (is_told && breaks_the_promise(place).await == Some(1.0)).then_some(())

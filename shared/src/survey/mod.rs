@@ -133,7 +133,7 @@ pub async fn durability(
     for mut look in Look::at_primaries(&url.settings(options)?).await? {
         let server = server::Server::seen(&mut look, clock).await?;
         let mut findings = judgment::findings(&server, User::Issuer);
-        findings.extend(replicas::findings(&look, &server, clock).await);
+        findings.extend(replicas::findings(&mut look, &server, clock).await?);
         survey.join(Survey { findings, ..Survey::default() });
     }
     survey.findings.retain(|finding| finding.is_durability);
@@ -144,7 +144,7 @@ async fn primary(look: &mut Look, user: User, clock: &dyn Clock) -> Result<Surve
     let server = server::Server::seen(look, clock).await?;
     let mut findings = judgment::findings(&server, user);
     if user == User::Issuer {
-        findings.extend(replicas::findings(look, &server, clock).await);
+        findings.extend(replicas::findings(look, &server, clock).await?);
     }
     let rights = rights::Rights::seen(look, user).await?;
     findings.extend(rights.findings(user));

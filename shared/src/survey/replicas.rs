@@ -13,14 +13,22 @@ use crate::{
 
 /// What about the replicas that `primary` tells of, at which `look` looks, would lose writes after
 /// a failover; and which of them do not answer the same user from here.
-pub(super) async fn findings(look: &Look, primary: &Server, clock: &dyn Clock) -> Vec<Finding> {
-    let replicas = primary.replicas();
+///
+/// # Errors
+/// When the primary gives no answer.
+pub(super) async fn findings(
+    look: &mut Look,
+    primary: &Server,
+    clock: &dyn Clock,
+) -> Result<Vec<Finding>, StoreError> {
+    let replicas = look.announced(primary.replicas()).await?;
+    let look = &*look;
     let seen =
         join_all(replicas.iter().map(async |replica| match seen(look, replica, clock).await {
             Ok(server) => judgment::of_replica(&server),
             Err(error) => vec![not_looked_at(replica, &error)],
         }));
-    seen.await.into_iter().flatten().collect()
+    Ok(seen.await.into_iter().flatten().collect())
 }
 
 async fn seen(look: &Look, replica: &Endpoint, clock: &dyn Clock) -> Result<Server, StoreError> {

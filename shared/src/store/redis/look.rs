@@ -1,6 +1,9 @@
 //! A connection for a look at a server: one command at a time, and a refusal is an answer.
 
-use ::redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection};
+use ::redis::{
+    Cmd, ErrorKind, RedisError, ServerErrorKind, Value, aio::MultiplexedConnection,
+    from_redis_value,
+};
 use tokio::{task::JoinHandle, time::timeout};
 
 use super::{
@@ -55,6 +58,28 @@ impl Look {
             looks.push(Self::at(&address, settings).await?);
         }
         Ok(looks)
+    }
+
+    /// By what these servers are reached that the one looked at tells of: in a cluster over TLS by
+    /// the host names that they announce, for which their certificates may be.
+    ///
+    /// # Errors
+    /// [`StoreError::Unavailable`] when there is no answer.
+    pub(crate) async fn announced(
+        &mut self,
+        places: Vec<Endpoint>,
+    ) -> Result<Vec<Endpoint>, StoreError> {
+        let Topology::Cluster(_, security) = self.settings.topology.clone() else {
+            return Ok(places);
+        };
+        let text = match self.ask(&["CLUSTER", "NODES"]).await? {
+            Answer::Value(value) => from_redis_value::<String>(value).unwrap_or_default(),
+            _ => String::new(),
+        };
+        let announced = places
+            .into_iter()
+            .map(|place| cluster::announced(&text, &place, &security).unwrap_or(place));
+        Ok(announced.collect())
     }
 
     /// Connects to another server, as the same user and over the same kind of connection.

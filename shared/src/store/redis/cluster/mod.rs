@@ -32,7 +32,7 @@ use tokio::{runtime::Handle, sync::watch, task::AbortHandle, time::timeout_at};
 use self::{
     map::Map,
     slots::{slot_of, tag_of},
-    view::NodeLine,
+    view::{NodeLine, View},
 };
 use super::{
     failure::{Failure, unavailable},
@@ -65,6 +65,13 @@ pub(super) async fn primaries(
         addresses.extend(address.map_err(|error| error.to_string())?);
     }
     Ok(addresses)
+}
+
+/// By what the node at `place` is reached, as `CLUSTER NODES` in `text` says.
+pub(super) fn announced(text: &str, place: &Endpoint, security: &Security) -> Option<Endpoint> {
+    let view = View::parse(text)?;
+    let node = view.nodes.iter().find(|node| node.address.as_ref() == Some(place))?;
+    survey::preferred(&node.endpoints(), security).cloned()
 }
 
 /// What the tasks share.
