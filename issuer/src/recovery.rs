@@ -15,6 +15,7 @@ use crate::{
     failure::Failure,
     fields::{self, Fields},
     setup,
+    unconfirmed::{self, GoingOn},
 };
 
 const NO_SUCH_USER: Failure = Failure::NotFound("user");
@@ -71,9 +72,10 @@ pub async fn reset_password(
     })?;
     let catalogue = Catalogue::from_bytes(&roles)
         .map_err(|_| Failure::from(StoreError::Damaged("the role catalogue")))?;
+    let store = Arc::new(GoingOn(store));
     let core =
         setup::at_rest(store, catalogue).map_err(|error| Failure::Internal(error.to_string()))?;
-    let user = core.reset_password(reset).await?;
+    let user = unconfirmed::go_on(core.reset_password(reset)).await?;
     let role = core.role_name(user.role);
     Ok(ResetUser { id: user.id, account: user.account, username: user.username, role })
 }

@@ -24,6 +24,7 @@ use tessera_shared::{
     store::{Changes, Index, Key, StoreError, StoreReader, StoreWriter, Swap},
     usage::Usage,
 };
+use tokio::sync::watch;
 use tonic::{Status, body::Body};
 use tower::Service;
 
@@ -169,6 +170,10 @@ impl<S: StoreWriter + ?Sized> StoreWriter for GoingOn<S> {
 
     async fn confirm(&self, key: &Key) -> Result<(), StoreError> {
         passed(self.0.confirm(key).await, ())
+    }
+
+    fn connections(&self) -> Option<watch::Receiver<u64>> {
+        self.0.connections()
     }
 
     async fn beat(&self) -> Result<(), StoreError> {
