@@ -22,6 +22,7 @@ use crate::{
     connection::Connection,
     room::{Place, Room},
     tls::Tls,
+    unread::{Budget, Unread},
 };
 
 /// After a failed accept: the process is out of file descriptors, and an attempt at once
@@ -66,6 +67,8 @@ pub struct Gate {
     /// What a connection shakes hands with.
     acceptor: fn(&Tls) -> TlsAcceptor,
     room: Arc<Room>,
+    /// For what is answered and not read.
+    budget: Arc<Budget>,
     max_age: Option<Duration>,
     number: AtomicU64,
     stop: watch::Sender<()>,
@@ -78,6 +81,7 @@ pub struct Gate {
 #[derive(Debug)]
 pub struct Pass {
     stop: watch::Receiver<()>,
+    budget: Arc<Budget>,
     _seat: mpsc::Sender<()>,
     _place: Place,
 }
@@ -88,18 +92,25 @@ impl Gate {
     pub fn new(tls: Option<Arc<Tls>>, room: Arc<Room>, max_age: Option<Duration>) -> Self {
         let (seat, gone) = mpsc::channel(1);
         let (number, stop) = (AtomicU64::new(0), watch::Sender::new(()));
-        Self { tls, acceptor: Tls::grpc, room, max_age, number, stop, gone, seat }
+        let budget = Budget::grpc();
+        Self { tls, acceptor: Tls::grpc, room, budget, max_age, number, stop, gone, seat }
     }
 
     /// The same, of a listener for HTTP.
     pub fn http(tls: Option<Arc<Tls>>, room: Arc<Room>, max_age: Option<Duration>) -> Self {
-        Self { acceptor: Tls::http, ..Self::new(tls, room, max_age) }
+        Self { acceptor: Tls::http, budget: Budget::http(), ..Self::new(tls, room, max_age) }
+    }
+
+    /// For the bytes that are held for callers.
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
     /// Lets a connection in, if there is room.
     pub fn admit(&self) -> Option<Connection> {
         let pass = Pass {
             stop: self.stop.subscribe(),
+            budget: self.budget.clone(),
             _seat: self.seat.clone(),
             _place: self.room.enter()?,
         };
@@ -121,6 +132,11 @@ impl Gate {
 }
 
 impl Pass {
+    /// For what the connection's caller does not read.
+    pub(crate) fn unread(&self) -> Arc<Unread> {
+        Unread::of(self.budget.clone())
+    }
+
     /// Resolves when the connection is to finish.
     pub(crate) async fn asked_to_stop(&mut self) {
         let _ = self.stop.changed().await;

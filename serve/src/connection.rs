@@ -1,6 +1,6 @@
 //! One connection of HTTP/2, with the limits that a hostile client meets.
 
-use std::{error::Error, pin::pin, time::Duration};
+use std::{error::Error, pin::pin, sync::Arc, time::Duration};
 
 use http_body::Body;
 use hyper::{
@@ -15,12 +15,15 @@ use tokio_rustls::{TlsAcceptor, rustls::pki_types::CertificateDer, server::TlsSt
 
 use crate::{
     CALL_TIMEOUT, HEADER_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAMS_PER_CONNECTION,
-    accept::Pass, opening::Opening,
+    accept::Pass, opening::Opening, unread::Unread,
 };
 
 /// A caller that has not said its first word so long after connecting is let go, and one
 /// that has not shaken hands by then.
 pub(crate) const FIRST_WORD: Duration = Duration::from_secs(10);
+
+/// When a connection is closed since an answer on it was not read, its other calls have so long.
+pub(crate) const OTHER_CALLS: Duration = Duration::from_secs(2);
 
 /// A connection that has been let in.
 pub struct Connection {
@@ -33,10 +36,12 @@ pub struct Connection {
 }
 
 /// Who is at the other end, as far as the handshake tells.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Peer {
     /// The certificate that it showed, found to be of our authorities.
     pub certificate: Option<CertificateDer<'static>>,
+    /// What it was answered and has not read.
+    pub unread: Arc<Unread>,
 }
 
 impl Connection {
@@ -51,15 +56,18 @@ impl Connection {
         TokioExecutor: Http2ServerConnExec<S::Future, B>,
     {
         let Self { pass, tls, max_age } = self;
+        let unread = pass.unread();
         match Opened::of(stream, tls).await {
             Some(Opened::Plain(stream)) => {
-                serve_on(pass, max_age, stream, calls(&Peer::default())).await;
+                let calls = calls(&Peer { certificate: None, unread: unread.clone() });
+                serve_on(pass, max_age, &unread, stream, calls).await;
             }
             Some(Opened::Tls(stream)) => {
                 let certificates = stream.get_ref().1.peer_certificates();
                 let certificate = certificates.and_then(<[_]>::first).cloned();
-                let calls = calls(&Peer { certificate: certificate.map(|it| it.into_owned()) });
-                serve_on(pass, max_age, *stream, calls).await;
+                let certificate = certificate.map(|it| it.into_owned());
+                let calls = calls(&Peer { certificate, unread: unread.clone() });
+                serve_on(pass, max_age, &unread, *stream, calls).await;
             }
             None => {}
         }
@@ -94,6 +102,7 @@ impl Opened {
 async fn serve_on<S, B>(
     mut pass: Pass,
     max_age: Option<Duration>,
+    unread: &Unread,
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
     calls: S,
 ) where
@@ -105,18 +114,18 @@ async fn serve_on<S, B>(
 {
     let mut serving =
         pin!(limits().serve_connection(TokioIo::new(Opening::new(stream, FIRST_WORD)), calls));
-    tokio::select! {
+    let limit = tokio::select! {
         ended = &mut serving => return tell(ended),
-        () = pass.asked_to_stop() => {}
-        () = at_the_age(max_age) => {
-            serving.as_mut().graceful_shutdown();
-            // A stream without an end, such as a health watch, does not keep it for ever.
-            let ended = tokio::time::timeout(CALL_TIMEOUT, &mut serving);
-            return ended.await.map_or((), tell);
-        }
-    }
+        () = pass.asked_to_stop() => None,
+        // A stream without an end, such as a health watch, does not keep it for ever.
+        () = at_the_age(max_age) => Some(CALL_TIMEOUT),
+        () = unread.too_long() => Some(OTHER_CALLS),
+    };
     serving.as_mut().graceful_shutdown();
-    tell(serving.as_mut().await);
+    match limit {
+        None => tell(serving.as_mut().await),
+        Some(limit) => tokio::time::timeout(limit, serving.as_mut()).await.map_or((), tell),
+    }
 }
 
 pub(crate) async fn at_the_age(age: Option<Duration>) {

@@ -8,7 +8,11 @@ use tokio::net::TcpListener;
 use tonic::{body::Body, transport::server::TcpConnectInfo};
 use tower::{Service, ServiceExt as _};
 
-use crate::accept::{Gate, accept};
+use crate::{
+    accept::{Gate, accept},
+    connection::Peer,
+    unread::Counted,
+};
 
 /// Serves whom `gate` lets in until `shutdown`, then finishes what is under way, for at
 /// most `drain`. A call knows its caller's address by a [`TcpConnectInfo`] among its
@@ -31,11 +35,15 @@ pub async fn grpc<S>(
         let Some(connection) = gate.admit() else { return };
         let info = TcpConnectInfo { local_addr: stream.local_addr().ok(), remote_addr: Some(peer) };
         let service = service.clone();
-        let calls = service_fn(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(info.clone());
-            service.clone().oneshot(request)
-        });
-        tokio::spawn(connection.serve(stream, |_| calls));
+        let calls = |peer: &Peer| {
+            let unread = peer.unread.clone();
+            service_fn(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(info.clone());
+                let (answer, unread) = (service.clone().oneshot(request), unread.clone());
+                async move { answer.await.map(|it| it.map(|body| Counted::new(body, unread))) }
+            })
+        };
+        tokio::spawn(connection.serve(stream, calls));
     })
     .await;
     drop(listener);

@@ -10,24 +10,25 @@ use axum::{
     middleware::{Next, from_fn},
     response::{IntoResponse as _, Response},
 };
+use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
     rt::{TokioExecutor, TokioIo, TokioTimer},
     server::conn::auto,
-    service::TowerToHyperService,
 };
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::{TcpListener, TcpStream},
 };
-use tower::layer::layer_fn;
+use tower::{ServiceExt as _, layer::layer_fn};
 
 use crate::{
     CALL_TIMEOUT, HEADER_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT,
     accept::{Gate, Pass, accept},
-    connection::{Connection, FIRST_WORD, Opened, at_the_age},
+    connection::{Connection, FIRST_WORD, OTHER_CALLS, Opened, at_the_age},
     opening::Opening,
     request::Identified,
     trace::{TracedRoutes, Traces},
+    unread::Counted,
 };
 
 /// How long answers may take at the end.
@@ -35,8 +36,8 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// The head of a request is there so long after the answer before it, or the connection
 /// ends. As long as nginx keeps one to a server by itself.
 const NEXT_HEAD: Duration = Duration::from_secs(60);
-/// Requests in flight on one connection of HTTP/2; more wait.
-const STREAMS: u32 = 128;
+/// Requests in flight on one connection of HTTP/2; more wait, or come on another.
+const STREAMS: u32 = 32;
 
 /// Serves whom `gate` lets in until `shutdown`, and then what is under way; traced, if there
 /// are `traces`.
@@ -88,19 +89,26 @@ async fn serve_on(
 ) {
     let builder = limits();
     let stream = TokioIo::new(Opening::new(stream, FIRST_WORD));
-    let mut serving = pin!(builder.serve_connection(stream, TowerToHyperService::new(app)));
-    tokio::select! {
+    let unread = pass.unread();
+    let answering = unread.clone();
+    let calls = service_fn(move |request: hyper::Request<Incoming>| {
+        let (answer, unread) = (app.clone().oneshot(request), answering.clone());
+        async move { answer.await.map(|it| it.map(|body| Counted::new(body, unread))) }
+    });
+    let mut serving = pin!(builder.serve_connection(stream, calls));
+    let limit = tokio::select! {
         _ = &mut serving => return,
-        () = pass.asked_to_stop() => {}
-        () = at_the_age(max_age) => {
-            serving.as_mut().graceful_shutdown();
-            // Who reads no answer does not keep the connection for ever.
-            drop(tokio::time::timeout(CALL_TIMEOUT, &mut serving).await);
-            return;
-        }
-    }
+        () = pass.asked_to_stop() => None,
+        // Who reads no answer does not keep the connection for ever.
+        () = at_the_age(max_age) => Some(CALL_TIMEOUT),
+        () = unread.too_long() => Some(OTHER_CALLS),
+    };
     serving.as_mut().graceful_shutdown();
-    if let Err(error) = serving.as_mut().await {
+    let ended = match limit {
+        None => serving.as_mut().await,
+        Some(limit) => tokio::time::timeout(limit, serving.as_mut()).await.unwrap_or(Ok(())),
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "a connection of HTTP ended early");
     }
 }

@@ -18,6 +18,7 @@ pub mod room;
 pub mod tls;
 pub mod trace;
 pub mod unreadable;
+pub mod unread;
 pub mod well_known;
 
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};

@@ -38,10 +38,7 @@ mod tests;
 mod usage_tests;
 mod watched;
 
-use std::{
-    future::Future,
-    sync::{Arc, atomic::AtomicUsize},
-};
+use std::{future::Future, sync::Arc};
 
 use tessera_proto::ENVOY_DESCRIPTORS;
 use tessera_serve::{
@@ -143,17 +140,17 @@ async fn serve(
     let rooms =
         Rooms { connections: connections.clone(), http: pages.clone(), calls: room.clone() };
     let metrics = metrics::all(read, store_times, rooms, tls.clone(), &traces);
+    let age = operation.max_connection_age;
+    let gate = Gate::new(tls.clone(), connections, age);
     let service = front::Service {
         api,
         routes,
         calls,
         room,
         callers: Callers::new(config.verify_callers.clone()),
-        held: AtomicUsize::new(0),
+        budget: gate.budget().clone(),
         traces: traces.clone(),
     };
-    let age = operation.max_connection_age;
-    let gate = Gate::new(tls.clone(), connections, age);
     let http_gate = Gate::http(tls.clone(), pages, age);
     // A room of its own, so that callers can't keep a probe out.
     let health_gate = Gate::http(None, Room::new(operation.max_connections), age);

@@ -16,15 +16,12 @@ use std::{
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use prost::bytes::Bytes;
-use tessera_serve::room::overloaded;
+use tessera_serve::{connection::Peer, room::overloaded, unread::Unread};
 use tonic::Status;
 
 use super::workers::Post;
 use crate::service::LARGEST_MESSAGE;
 
-/// Of all callers together: two of the largest batches, and some that are smaller. Memory for a
-/// request grows by doubling, so up to five times as much was seen in use.
-const MOST: usize = 40 * 1024 * 1024;
 /// Of one connection: the largest batch, with its prefix.
 const MOST_OF_ONE: usize = LARGEST_MESSAGE + 1024;
 /// Of a call with a place: more than the largest question.
@@ -36,11 +33,14 @@ pub(super) struct Caller {
     /// It may ask whatever a call carries.
     pub(super) trusted: bool,
     held: AtomicUsize,
+    /// What it was answered and has not read.
+    pub(super) unread: Arc<Unread>,
 }
 
 impl Caller {
-    pub(super) fn new(post: Arc<Post>, trusted: bool) -> Self {
-        Self { post, trusted, held: AtomicUsize::new(0) }
+    pub(super) fn new(post: Arc<Post>, peer: &Peer) -> Self {
+        let trusted = post.service.callers.trust(peer);
+        Self { post, trusted, held: AtomicUsize::new(0), unread: peer.unread.clone() }
     }
 }
 
@@ -66,10 +66,9 @@ impl Load {
         if more == 0 {
             return true;
         }
-        let all = &self.caller.post.service.held;
         let own = self.caller.held.fetch_add(more, Relaxed) + more;
-        let total = all.fetch_add(more, Relaxed) + more;
-        own <= MOST_OF_ONE && total <= MOST
+        let fits = self.caller.post.service.budget.fits(more);
+        fits && own <= MOST_OF_ONE
     }
 
     const fn counted(&self, bytes: usize) -> usize {
@@ -82,7 +81,7 @@ impl Drop for Load {
         let counted = self.counted(self.bytes.load(Relaxed));
         if counted > 0 {
             self.caller.held.fetch_sub(counted, Relaxed);
-            self.caller.post.service.held.fetch_sub(counted, Relaxed);
+            self.caller.post.service.budget.free(counted);
         }
     }
 }

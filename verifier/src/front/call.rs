@@ -26,7 +26,7 @@ use tracing::Instrument as _;
 use super::{
     Service,
     buffered::{Caller, Load, Weighed},
-    message::{self, Reply, refuse, reply},
+    message::{self, Reply, refuse, reply, routed},
 };
 use crate::service::{LARGEST_MESSAGE, Unanswered};
 
@@ -60,16 +60,18 @@ pub(super) async fn answer(
     {
         match service.api.quick_answer(&asked) {
             Ok(answer) => {
-                post.quick.end(begun);
-                let mut response = reply(answer);
-                let id = RequestId::given(&parts.headers);
-                if let Some(span) = span {
-                    end_quick(*span, id.as_ref());
+                if let Some(answer) = caller.unread.hold(answer) {
+                    post.quick.end(begun);
+                    let mut response = reply(answer);
+                    let id = RequestId::given(&parts.headers);
+                    if let Some(span) = span {
+                        end_quick(*span, id.as_ref());
+                    }
+                    if let Some(id) = id {
+                        id.tell(&mut response);
+                    }
+                    return Ok(response);
                 }
-                if let Some(id) = id {
-                    id.tell(&mut response);
-                }
-                return Ok(response);
             }
             Err(unanswered) => tried = Some(unanswered),
         }
@@ -150,33 +152,38 @@ async fn ordinary(
             && let Err(refused) =
                 Box::pin(service.callers.check(&service.api, &parts.headers)).await
         {
-            return own(Err(refused));
+            return caller.own(Err(refused));
         }
         match parts.uri.path() {
-            _ if is_ours && place.is_none() => own(Err(overloaded())),
-            VERIFY => own(service.api_verify(first, body, &load).await),
-            BATCH_VERIFY => own(Box::pin(service.api_batch_verify(body, &load)).await),
+            _ if is_ours && place.is_none() => caller.own(Err(overloaded())),
+            VERIFY => caller.own(service.api_verify(first, body, &load).await),
+            BATCH_VERIFY => caller.own(Box::pin(service.api_batch_verify(body, &load)).await),
             _ => {
                 // Kept for as long as what was read of it may be.
                 let load = Arc::new(load);
                 let body = Weighed { body, load: load.clone() };
-                Box::pin(service.routed(Request::from_parts(parts, body))).await
+                let (response, code) =
+                    Box::pin(service.routed(Request::from_parts(parts, body))).await;
+                (routed(response, &caller.unread), code)
             }
         }
     };
     // In its place, so that it is not copied there.
     let answered = tokio::time::timeout(longest, pin!(answered)).await;
-    let (response, code) = answered.unwrap_or_else(|_| own(Err(exceeded())));
+    let (response, code) = answered.unwrap_or_else(|_| caller.own(Err(exceeded())));
     call.end(code);
     response
 }
 
-fn own(answer: Result<Bytes, Status>) -> (Response<Reply>, Code) {
-    match answer {
-        Ok(answer) => (reply(answer), Code::Ok),
-        Err(status) => {
-            let code = status.code();
-            (refuse(status), code)
+impl Caller {
+    /// The response with this answer of ours, if there is room to keep it until it is read.
+    fn own(&self, answer: Result<Bytes, Status>) -> (Response<Reply>, Code) {
+        match answer.and_then(|answer| self.unread.hold(answer).ok_or_else(overloaded)) {
+            Ok(answer) => (reply(answer), Code::Ok),
+            Err(status) => {
+                let code = status.code();
+                (refuse(status, &self.unread), code)
+            }
         }
     }
 }
@@ -219,12 +226,12 @@ impl Service {
         }
     }
 
-    async fn routed(&self, request: Request<Weighed>) -> (Response<Reply>, Code) {
+    async fn routed(&self, request: Request<Weighed>) -> (Response<tonic::body::Body>, Code) {
         match self.routes.clone().oneshot(request).await {
             Ok(mut response) => {
                 blame_the_caller(&mut response);
                 let code = status_of(response.headers());
-                (response.map(Reply::Routed), code)
+                (response, code)
             }
             Err(never) => match never {},
         }

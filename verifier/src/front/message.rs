@@ -1,7 +1,9 @@
 //! gRPC's framing of one message in a request and one in a response ("gRPC over HTTP2").
 
 use std::{
+    error::Error,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
 };
 
@@ -12,7 +14,10 @@ use hyper::{
     header::{CONTENT_TYPE, HeaderName, HeaderValue},
 };
 use prost::bytes::{Buf, Bytes, BytesMut};
-use tessera_serve::room::overloaded;
+use tessera_serve::{
+    room::overloaded,
+    unread::{Counted, Piece, Unread},
+};
 use tonic::Status;
 
 use super::buffered::Load;
@@ -25,39 +30,47 @@ const OK: HeaderValue = HeaderValue::from_static("0");
 /// What goes back to a caller.
 pub(super) enum Reply {
     /// An answer of ours, in one piece.
-    Message(Option<Bytes>),
+    Message(Piece),
     /// The trailers after it.
     Trailers,
     End,
     /// What tonic answered.
-    Routed(tonic::body::Body),
+    Routed(Counted<tonic::body::Body>),
 }
 
 /// A response with this message, its prefix included, and the status OK.
 #[inline]
-pub(super) fn reply(message: Bytes) -> Response<Reply> {
-    let mut response = Response::new(Reply::Message(Some(message)));
+pub(super) fn reply(message: Piece) -> Response<Reply> {
+    let mut response = Response::new(Reply::Message(message));
     response.headers_mut().insert(CONTENT_TYPE, GRPC);
     response
 }
 
 /// A response with a status that is not OK, and no message.
-pub(super) fn refuse(status: Status) -> Response<Reply> {
-    status.into_http::<tonic::body::Body>().map(Reply::Routed)
+pub(super) fn refuse(status: Status, unread: &Arc<Unread>) -> Response<Reply> {
+    routed(status.into_http(), unread)
+}
+
+/// What tonic answered.
+pub(super) fn routed(
+    response: Response<tonic::body::Body>,
+    unread: &Arc<Unread>,
+) -> Response<Reply> {
+    response.map(|body| Reply::Routed(Counted::new(body, unread.clone())))
 }
 
 impl Body for Reply {
-    type Data = Bytes;
-    type Error = Status;
+    type Data = Piece;
+    type Error = Box<dyn Error + Send + Sync>;
 
     #[inline]
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    ) -> Poll<Option<Result<Frame<Piece>, Self::Error>>> {
         match &mut *self {
             Self::Message(message) => {
-                let message = message.take().unwrap_or_default();
+                let message = std::mem::take(message);
                 *self = Self::Trailers;
                 Poll::Ready(Some(Ok(Frame::data(message))))
             }

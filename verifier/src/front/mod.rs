@@ -18,11 +18,7 @@ mod call;
 mod message;
 mod workers;
 
-use std::{
-    future::Future,
-    sync::{Arc, atomic::AtomicUsize},
-    time::Duration,
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use tessera_serve::{
     ServeError,
@@ -30,6 +26,7 @@ use tessera_serve::{
     metrics::Calls,
     room::Room,
     trace::Traces,
+    unread::Budget,
 };
 use tokio::net::TcpListener;
 use tonic::service::Routes;
@@ -47,8 +44,9 @@ pub(crate) struct Service {
     /// For calls that memory does not answer.
     pub(crate) room: Arc<Room>,
     pub(crate) callers: Callers,
-    /// The bytes of requests that are held while they are read.
-    pub(crate) held: AtomicUsize,
+    /// For the bytes of requests that are held while they are read, and of answers that are not
+    /// read: memory for a request grows by doubling, so up to five times as much was seen in use.
+    pub(crate) budget: Arc<Budget>,
     pub(crate) traces: Traces,
 }
 

@@ -72,8 +72,7 @@ impl Workers {
             let _count = count;
             let Ok(stream) = TcpStream::from_std(stream) else { return };
             let calls = |peer: &Peer| {
-                let trusted = post.service.callers.trust(peer);
-                let caller = Arc::new(Caller::new(post, trusted));
+                let caller = Arc::new(Caller::new(post, peer));
                 service_fn(move |request| call::answer(caller.clone(), request))
             };
             connection.serve(stream, calls).await;
