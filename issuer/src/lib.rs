@@ -74,7 +74,7 @@ use tessera_serve::{
     Drained, Health, Listeners,
     accept::Gate,
     deadline::Timed,
-    metrics::{Calls, Counted, MeasuredStore, StoreTimes},
+    metrics::{Calls, Counted, MeasuredStore, Pages, StoreTimes},
     request::Identified,
     room::{Room, Rooms, Shed},
     tls::{Tls, fresh_during},
@@ -145,30 +145,30 @@ pub async fn run(
     let calls = Calls::of(tessera_serve::methods(&SERVICES));
     let connections = Room::new(operation.max_connections);
     let room = Room::new(operation.max_concurrent_calls);
-    let pages = Room::new(operation.max_connections);
+    let readers = Room::new(operation.max_connections);
     let rooms =
-        Rooms { connections: connections.clone(), http: pages.clone(), calls: room.clone() };
+        Rooms { connections: connections.clone(), http: readers.clone(), calls: room.clone() };
     let routes = Readable(Timed(GoesOn(routes)));
     let service = Identified(Counted::new(Shed::new(routes, room), calls.clone()));
     let service = TracedCalls::new(service, calls.clone(), traces.clone());
-    let metrics = metrics::all(
-        core.clone(),
-        durability.found(),
+    let pages = Pages::new();
+    let read = metrics::Read {
+        core: core.clone(),
+        durability: durability.found(),
         calls,
-        store_times,
-        rooms,
-        tls.clone(),
-        &traces,
-    );
+        pages: pages.clone(),
+    };
+    let metrics = metrics::all(read, store_times, rooms, tls.clone(), &traces);
     let age = operation.max_connection_age;
     let gate = Gate::new(tls.clone(), connections, age);
-    let http_gate = Gate::http(tls.clone(), pages, age);
+    let http_gate = Gate::http(tls.clone(), readers, age);
     // A room of its own, so that callers can't keep a probe out.
     let health_gate = Gate::http(None, Room::new(operation.max_connections), age);
     let introspection = config.introspection_endpoint.as_deref();
     let app = http::app(core.clone(), &config.issuer_url.url, introspection)
         .merge(health.pages())
         .merge(tessera_serve::metrics::route(metrics.clone()));
+    let app = pages.count(app);
 
     let beats = tokio::spawn(background::beat(core.store.clone(), config.staleness_bound));
     let (refuse, refused) = oneshot::channel();

@@ -10,7 +10,7 @@ use std::{
 
 use tessera_serve::{
     metrics::{
-        Calls, Collector, DescriptorEncoder, Metrics, NO_LABELS, StoreTimes, counter, gauge,
+        Calls, Collector, DescriptorEncoder, Metrics, NO_LABELS, Pages, StoreTimes, counter, gauge,
     },
     room::Rooms,
     tls::Tls,
@@ -45,8 +45,11 @@ impl Logins {
 }
 
 /// What is read at each scrape.
-struct Read {
-    core: Arc<Core>,
+pub(crate) struct Read {
+    pub(crate) core: Arc<Core>,
+    pub(crate) durability: Found,
+    pub(crate) calls: Arc<Calls>,
+    pub(crate) pages: Arc<Pages>,
 }
 
 impl fmt::Debug for Read {
@@ -57,24 +60,23 @@ impl fmt::Debug for Read {
 
 /// All metrics of an issuer.
 pub(crate) fn all(
-    core: Arc<Core>,
-    durability: Found,
-    calls: Arc<Calls>,
+    read: Read,
     store: Arc<StoreTimes>,
     rooms: Rooms,
     tls: Option<Arc<Tls>>,
     traces: &Traces,
 ) -> Arc<Metrics> {
     let mut metrics = Metrics::new("issuer");
-    metrics.collect(calls);
+    metrics.collect(read.calls.clone());
+    metrics.collect(read.pages.clone());
     metrics.collect(store);
     metrics.collect(rooms);
     if let Some(tls) = tls {
         metrics.collect(tls);
     }
     metrics.collect_traces(traces);
-    metrics.collect(durability);
-    metrics.collect(Read { core });
+    metrics.collect(read.durability.clone());
+    metrics.collect(read);
     Arc::new(metrics)
 }
 

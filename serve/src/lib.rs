@@ -17,8 +17,8 @@ pub mod request;
 pub mod room;
 pub mod tls;
 pub mod trace;
-pub mod unreadable;
 pub mod unread;
+pub mod unreadable;
 pub mod well_known;
 
 use std::{future::Future, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};

@@ -3,8 +3,8 @@
 
 use std::{
     fmt,
-    future::Future,
-    pin::Pin,
+    future::{Future, poll_fn},
+    pin::{Pin, pin},
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -51,6 +51,18 @@ impl Room {
         self.inside.fetch_sub(1, Relaxed);
         self.sent_away.fetch_add(1, Relaxed);
         None
+    }
+
+    /// What `answering` gives, at once, or in a place if it waits for something; `None`: there
+    /// is none.
+    pub async fn within<T>(self: &Arc<Self>, answering: impl Future<Output = T>) -> Option<T> {
+        let mut answering = pin!(answering);
+        let at_once = poll_fn(|context| Poll::Ready(answering.as_mut().poll(context))).await;
+        if let Poll::Ready(answer) = at_once {
+            return Some(answer);
+        }
+        let _place = self.enter()?;
+        Some(answering.await)
     }
 
     fn inside(&self) -> f64 {
@@ -112,7 +124,7 @@ impl Collector for Rooms {
         counter(&mut encoder, "tessera_refused_http_connections", help, refused)?;
         let help = "Calls under way; those that a verifier answers from memory never count";
         gauge(&mut encoder, "tessera_calls_in_flight", help, of(calls.inside()))?;
-        let help = "Calls refused with RESOURCE_EXHAUSTED, since too many were under way";
+        let help = "Calls refused with RESOURCE_EXHAUSTED, and requests of proxies with 503, since too many were under way";
         counter(&mut encoder, "tessera_shed_calls", help, [(NO_LABELS, calls.sent_away())])
     }
 }
@@ -174,6 +186,17 @@ mod tests {
         assert!(room.enter().is_some());
         drop(second);
         assert_eq!((room.inside(), room.sent_away()), (0.0, 1));
+    }
+
+    #[tokio::test]
+    async fn what_waits_needs_a_place_and_what_is_there_at_once_does_not() {
+        let room = Room::new(1);
+        let place = room.enter();
+        assert_eq!(room.within(std::future::ready(1)).await, Some(1));
+        assert_eq!(room.within(tokio::task::yield_now()).await, None);
+        drop(place);
+        assert_eq!(room.within(tokio::task::yield_now()).await, Some(()));
+        assert!(room.enter().is_some());
     }
 
     #[test]

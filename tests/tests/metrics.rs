@@ -4,6 +4,7 @@ use tessera_proto::v1::{BatchVerifyRequest, LoginRequest, VerifyRequest};
 use tessera_tests::{
     ask::{ask, ask_cached, verdict},
     client::{self, Credentials},
+    http,
     metrics::Scrape,
     on_every_backend,
     service::ADMIN_PASSWORD,
@@ -72,6 +73,7 @@ async fn what_was_done_is_counted_and_nothing_secret_is_told(backend: Backend) {
 
     check_gauges(&after);
     check_issuer(&system).await;
+    check_http(&system, &made.token).await;
     let secrets = [
         &made.token,
         &session.access_token,
@@ -99,6 +101,31 @@ fn check_gauges(verifier: &Scrape) {
     assert!(verifier.sum("tessera_store_round_trip_duration_seconds_count") >= 1.0);
     assert!(verifier.expect("process_start_time_seconds") > 1e9);
     assert!(verifier.sum("tessera_build_info") >= 1.0);
+}
+
+/// A token in a path that is no route is in no label.
+async fn check_http(system: &System, token: &str) {
+    let keys = "/.well-known/jwks.json";
+    for place in [system.issuer_place(), system.verifier_places()[0]] {
+        for path in [keys, "/verify", &format!("/{token}")] {
+            http::fetch(place.http, path).await;
+        }
+    }
+    let issuer = Scrape::of(system.issuer_place().http).await;
+    let verifier = Scrape::of(system.verifier_places()[0].http).await;
+    for scrape in [&issuer, &verifier] {
+        let labels = format!("http_route=\"{keys}\"");
+        let requests = format!("tessera_http_requests_total{{{labels},http_code=\"200\"}}");
+        assert!(scrape.expect(&requests) >= 1.0);
+        let times = format!("tessera_http_request_duration_seconds_count{{{labels}}}");
+        assert!(scrape.expect(&times) >= 1.0);
+        assert!(!scrape.0.contains(token));
+    }
+    let asked = "face=\"forward\",result=\"unauthenticated\"";
+    let answers = format!("tessera_verifier_guard_answers_total{{{asked}}}");
+    assert!((verifier.expect(&answers) - 1.0).abs() < 0.5);
+    let requests = "tessera_http_requests_total{http_route=\"/verify\",http_code=\"401\"}";
+    assert!((verifier.expect(requests) - 1.0).abs() < 0.5);
 }
 
 async fn check_issuer(system: &System) {

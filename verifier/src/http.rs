@@ -5,12 +5,16 @@ use std::sync::Arc;
 
 use axum::{
     Router,
-    extract::{DefaultBodyLimit, State},
-    http::HeaderMap,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{
+        HeaderMap, HeaderValue,
+        header::{CACHE_CONTROL, CONTENT_TYPE},
+    },
+    middleware::{Next, from_fn_with_state},
     response::Response,
     routing::{any, get, post},
 };
-use tessera_serve::well_known;
+use tessera_serve::{room::Room, well_known};
 use tessera_shared::{
     config::VerifyCallers,
     keys::KeySet,
@@ -18,7 +22,13 @@ use tessera_shared::{
     store::{Key, StoreError, StoreReader},
 };
 
-use crate::{forward, guard::Guard, introspect, watched::WatchedStore};
+use crate::{
+    answers::{Asker, GuardAnswers},
+    forward,
+    guard::{Guard, refusal::Refusal},
+    introspect,
+    watched::WatchedStore,
+};
 
 /// What the answers are made from.
 #[derive(Clone)]
@@ -31,21 +41,49 @@ pub(crate) struct Face {
     pub(crate) introspection_scope: Arc<str>,
     /// What the metadata tell of where that is.
     pub(crate) introspection_endpoint: Option<Arc<str>>,
+    /// For what memory does not answer.
+    pub(crate) room: Arc<Room>,
+    pub(crate) answers: GuardAnswers,
 }
 
 pub(crate) fn app(face: Face) -> Router {
-    let introspection_limit = DefaultBodyLimit::max(introspect::LARGEST_FORM);
+    let of = |asker| Door { asker, room: face.room.clone(), answers: face.answers.clone() };
+    let introspection = post(introspect::introspect)
+        .layer(DefaultBodyLimit::max(introspect::LARGEST_FORM))
+        .layer(from_fn_with_state(of(Asker::Introspection), guarded));
+    let verification = any(forward::verify).layer(from_fn_with_state(of(Asker::Forward), guarded));
     let app = Router::new()
         .route("/.well-known/jwks.json", get(jwks))
         .route("/.well-known/openid-configuration", get(metadata))
         .route("/.well-known/oauth-authorization-server", get(metadata))
-        .route("/introspect", post(introspect::introspect).layer(introspection_limit));
+        .route("/introspect", introspection);
     // A proxy proves nothing of itself here: the token that it passes on is its client's.
     let app = match face.callers {
-        VerifyCallers::Anyone => app.route("/verify", any(forward::verify)),
+        VerifyCallers::Anyone => app.route("/verify", verification),
         VerifyCallers::These(_) => app,
     };
     app.with_state(face)
+}
+
+/// What stands before those who ask of tokens over HTTP.
+#[derive(Clone)]
+struct Door {
+    asker: Asker,
+    room: Arc<Room>,
+    answers: GuardAnswers,
+}
+
+/// Answers what waits for something while there is room for it, and counts all.
+async fn guarded(State(door): State<Door>, request: Request, next: Next) -> Response {
+    let kind = request.headers().get(CONTENT_TYPE).cloned();
+    let response = door.room.within(next.run(request)).await.unwrap_or_else(|| {
+        let asked = HeaderMap::from_iter(kind.map(|kind| (CONTENT_TYPE, kind)));
+        let mut response = forward::refused(&Refusal::Outage, &asked);
+        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    });
+    door.answers.count(door.asker, response.status().as_u16());
+    response
 }
 
 async fn jwks(State(face): State<Face>, asked: HeaderMap) -> Response {

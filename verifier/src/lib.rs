@@ -10,6 +10,7 @@
 //! | `authz` | what Envoy asks before it lets a request through |
 //! | `forward` | what nginx, Caddy and Traefik ask for the same, over HTTP |
 //! | `guard` | what stands behind both: credentials, identity, refusals |
+//! | `answers` | how often each answer was given to those |
 //! | `introspect` | the same question in the words of OAuth (RFC 7662) |
 //! | `memory` | what was found about tokens, and whether it still holds |
 //! | `http` | the HTTP face: keys, forward auth, health |
@@ -20,6 +21,7 @@
 //! request: document it in `verifier_service.proto`, and check it in
 //! `service::question`.
 
+mod answers;
 mod authz;
 mod callers;
 mod forward;
@@ -44,7 +46,7 @@ use tessera_proto::ENVOY_DESCRIPTORS;
 use tessera_serve::{
     Drained, Health,
     accept::Gate,
-    metrics::{Calls, MeasuredStore, StoreTimes},
+    metrics::{Calls, MeasuredStore, Pages, StoreTimes},
     room::{Room, Rooms},
     tls::{Tls, fresh_during},
     trace::{StoreSpans, Traces},
@@ -60,6 +62,7 @@ use tessera_shared::{
 use tonic::{server::NamedService, service::Routes};
 
 use crate::{
+    answers::GuardAnswers,
     callers::Callers,
     guard::Guard,
     http::Face,
@@ -123,22 +126,26 @@ async fn serve(
         verdicts: Verdicts::default(),
     };
     let guard = Guard(api.clone());
-    let routes =
-        Routes::new(health.service()).add_service(authz::server(guard.clone(), traces.clone()));
+    let answers = GuardAnswers::default();
+    let authz = authz::server(guard.clone(), answers.clone(), traces.clone());
+    let routes = Routes::new(health.service()).add_service(authz);
     let routes = tessera_serve::with_reflection(routes, &[ENVOY_DESCRIPTORS])?.prepare();
     let authorization = format!("/{}/Check", authz::Server::NAME);
     let calls =
         Calls::of(tessera_serve::methods(&[Named::NAME]).into_iter().chain([authorization]));
+    let pages = Pages::new();
     let read = metrics::Read {
         memory: memory.clone(),
         verdicts: api.verdicts.clone(),
         calls: calls.clone(),
+        pages: pages.clone(),
+        answers: answers.clone(),
     };
     let connections = Room::new(operation.max_connections);
     let room = Room::new(operation.max_concurrent_calls);
-    let pages = Room::new(operation.max_connections);
+    let readers = Room::new(operation.max_connections);
     let rooms =
-        Rooms { connections: connections.clone(), http: pages.clone(), calls: room.clone() };
+        Rooms { connections: connections.clone(), http: readers.clone(), calls: room.clone() };
     let metrics = metrics::all(read, store_times, rooms, tls.clone(), &traces);
     let age = operation.max_connection_age;
     let gate = Gate::new(tls.clone(), connections, age);
@@ -146,12 +153,12 @@ async fn serve(
         api,
         routes,
         calls,
-        room,
+        room: room.clone(),
         callers: Callers::new(config.verify_callers.clone()),
         budget: gate.budget().clone(),
         traces: traces.clone(),
     };
-    let http_gate = Gate::http(tls.clone(), pages, age);
+    let http_gate = Gate::http(tls.clone(), readers, age);
     // A room of its own, so that callers can't keep a probe out.
     let health_gate = Gate::http(None, Room::new(operation.max_connections), age);
     let face = Face {
@@ -160,9 +167,12 @@ async fn serve(
         callers: config.verify_callers.clone(),
         introspection_scope: config.introspection_scope.as_str().into(),
         introspection_endpoint: config.introspection_endpoint.as_deref().map(Into::into),
+        room,
+        answers,
     };
     let app =
         http::app(face).merge(health.pages()).merge(tessera_serve::metrics::route(metrics.clone()));
+    let app = pages.count(app);
 
     let drained = Drained::pending();
     let http = tessera_serve::http(app, listeners.http, http_gate, &traces, drained.wait());

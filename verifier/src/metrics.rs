@@ -14,7 +14,7 @@ use std::{
 
 use tessera_serve::{
     metrics::{
-        Calls, Collector, DescriptorEncoder, Metrics, NO_LABELS, StoreTimes, counter, gauge,
+        Calls, Collector, DescriptorEncoder, Metrics, NO_LABELS, Pages, StoreTimes, counter, gauge,
         histogram,
     },
     room::Rooms,
@@ -23,7 +23,7 @@ use tessera_serve::{
 };
 use tessera_shared::examine::Reason;
 
-use crate::{front::VERIFY, memory::Memory};
+use crate::{answers::GuardAnswers, front::VERIFY, memory::Memory};
 
 /// The verdicts, with the names that the contract gives the reasons.
 const VERDICTS: [&str; 13] = [
@@ -82,6 +82,8 @@ pub(crate) struct Read {
     pub(crate) memory: Arc<Memory>,
     pub(crate) verdicts: Verdicts,
     pub(crate) calls: Arc<Calls>,
+    pub(crate) pages: Arc<Pages>,
+    pub(crate) answers: GuardAnswers,
 }
 
 impl fmt::Debug for Read {
@@ -100,6 +102,8 @@ pub(crate) fn all(
 ) -> Arc<Metrics> {
     let mut metrics = Metrics::new("verifier");
     metrics.collect(read.calls.clone());
+    metrics.collect(read.pages.clone());
+    metrics.collect(read.answers.clone());
     metrics.collect(store);
     metrics.collect(rooms);
     if let Some(tls) = tls {

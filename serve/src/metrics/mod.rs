@@ -8,6 +8,7 @@
 //! | module | what it counts |
 //! |---|---|
 //! | `calls` | calls of each RPC, by code and duration |
+//! | `pages` | requests of each route of HTTP, by status and duration |
 //! | `times` | a histogram of durations that many threads fill |
 //! | `store` | round trips to the store, as a decorator over it |
 //! | `process` | memory, processor time and files of the process |
@@ -19,6 +20,7 @@
 
 mod calls;
 mod exposition;
+mod pages;
 mod plain;
 mod process;
 mod store;
@@ -37,6 +39,7 @@ use prometheus_client::{encoding::text, registry::Registry};
 pub use self::{
     calls::{Call, Calls, Counted, Tally, status_of},
     exposition::{Encoder, NO_LABELS, counter, gauge, histogram},
+    pages::Pages,
     store::{MeasuredStore, StoreTimes},
     times::Times,
 };

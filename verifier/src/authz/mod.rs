@@ -31,7 +31,10 @@ use tessera_serve::{
 use tonic::{Code, Request, Response, Status, metadata::MetadataMap, server::NamedService as _};
 
 use self::{request::Described, route::Route};
-use crate::guard::{Asked, Guard, refusal::Refusal};
+use crate::{
+    answers::{Asker, GuardAnswers},
+    guard::{Asked, Guard, refusal::Refusal},
+};
 
 /// The largest description of a request that is read, in bytes. Envoy's own limit for
 /// headers is 60 KiB, unless it is set otherwise; bodies need not be sent.
@@ -40,9 +43,13 @@ const LARGEST_REQUEST: usize = 1 << 20;
 /// would be 403.
 const MARGIN: Duration = Duration::from_millis(50);
 
+/// How HTTP says that a request may go on.
+const GRANTED: u16 = 200;
+
 /// The service.
 pub(crate) struct Authz {
     guard: Guard,
+    answers: GuardAnswers,
     traces: Traces,
 }
 
@@ -50,8 +57,8 @@ pub(crate) struct Authz {
 pub(crate) type Server = AuthorizationServer<Authz>;
 
 /// A service that answers from this.
-pub(crate) fn server(guard: Guard, traces: Traces) -> Server {
-    Server::new(Authz { guard, traces }).max_decoding_message_size(LARGEST_REQUEST)
+pub(crate) fn server(guard: Guard, answers: GuardAnswers, traces: Traces) -> Server {
+    Server::new(Authz { guard, answers, traces }).max_decoding_message_size(LARGEST_REQUEST)
 }
 
 #[tonic::async_trait]
@@ -98,9 +105,13 @@ impl Authz {
         let described = Described::from(&attributes);
         let route = match Route::read(&attributes.context_extensions) {
             Ok(route) => route,
-            Err(wrong) => return Ok(response::refused(&wrong, described.is_grpc())),
+            Err(wrong) => {
+                self.answers.count(Asker::Envoy, wrong.http_status());
+                return Ok(response::refused(&wrong, described.is_grpc()));
+            }
         };
         if route.is_public(described.path) {
+            self.answers.count(Asker::Envoy, GRANTED);
             return Ok(response::public(&described));
         }
         let asked = Asked {
@@ -108,7 +119,10 @@ impl Authz {
             address: described.address,
             has_query_token: described.has_query_token(),
         };
-        match self.guard.admit(asked, &route.demand, deadline).await {
+        let admitted = self.guard.admit(asked, &route.demand, deadline).await;
+        let status = admitted.as_ref().map_or_else(Refusal::http_status, |_| GRANTED);
+        self.answers.count(Asker::Envoy, status);
+        match admitted {
             Ok(identity) => Ok(response::granted(&identity, &described)),
             Err(outage @ (Refusal::Outage | Refusal::Fault)) if route.fails_by_rpc => {
                 Err(Status::new(outage.grpc().0, outage.message()))

@@ -162,6 +162,9 @@ async fn an_outage_is_an_error_and_never_a_verdict() {
     let bearer = format!("Bearer {}", running.store.put_token(7, |_| {}));
     running.store.cut();
     assert_outage(check(&running, request(&[("authorization", &bearer)])).await);
+    let text = running.get("/metrics").await;
+    let line = r#"guard_answers_total{face="envoy",result="unavailable"} 1"#;
+    assert!(text.contains(line), "{text}");
     running.store.mend();
     granted(check(&running, request(&[("authorization", &bearer)])).await);
 }
