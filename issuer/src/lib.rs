@@ -140,7 +140,7 @@ pub async fn run(
     let routes = Routes::new(issuer.max_decoding_message_size(LARGEST_REQUEST))
         .add_service(admin.max_decoding_message_size(LARGEST_REQUEST))
         .add_service(health.service());
-    let routes = tessera_serve::with_reflection(routes, &[])?.prepare();
+    let routes = tessera_serve::with_reflection(routes, &SERVICES, &[])?.prepare();
     let tls = config.tls.as_ref().map(Tls::of).transpose()?.map(Arc::new);
     let calls = Calls::of(tessera_serve::methods(&SERVICES));
     let connections = Room::new(operation.max_connections);

@@ -13,17 +13,18 @@ use tokio::sync::watch;
 use tonic::service::Routes;
 use tonic_health::{
     ServingStatus,
-    pb::health_server::HealthServer,
+    pb::health_server::{Health as HealthRpcs, HealthServer},
     server::{HealthReporter, HealthService},
 };
 
-use crate::asked_to_stop;
+use crate::{asked_to_stop, health_watch::Watched};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     Starting,
     Ready,
     Draining,
+    Over,
 }
 
 /// The health of one service, and of its gRPC services by name.
@@ -58,8 +59,14 @@ impl Health {
     }
 
     /// `grpc.health.v1.Health`.
-    pub fn service(&self) -> HealthServer<HealthService> {
-        HealthServer::new(HealthService::from_health_reporter(self.reporter.clone()))
+    pub fn service(&self) -> HealthServer<impl HealthRpcs> {
+        let state = self.state.clone();
+        let ended = move || {
+            let mut state = state.subscribe();
+            Box::pin(async move { drop(state.wait_for(|state| *state == State::Over).await) }) as _
+        };
+        let inner = HealthService::from_health_reporter(self.reporter.clone());
+        HealthServer::new(Watched::new(inner, ended))
     }
 
     /// `/livez`, `/healthz` and `/readyz`.
@@ -91,6 +98,7 @@ impl Health {
         for service in self.names() {
             self.reporter.clear_service_status(service).await;
         }
+        self.state.send_replace(State::Over);
     }
 
     async fn report(&self, status: ServingStatus) {
@@ -109,7 +117,7 @@ fn page(state: State) -> (StatusCode, &'static str) {
     match state {
         State::Starting => (StatusCode::SERVICE_UNAVAILABLE, "the store was not reached yet\n"),
         State::Ready => (StatusCode::OK, "ready\n"),
-        State::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        State::Draining | State::Over => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
     }
 }
 

@@ -8,6 +8,7 @@ pub mod deadline;
 mod drained;
 mod grpc;
 mod health;
+mod health_watch;
 mod http;
 mod listeners;
 pub mod metrics;
@@ -28,6 +29,10 @@ use prost_types::FileDescriptorSet;
 use tessera_shared::config::USAGE;
 use tokio::net::TcpListener;
 use tonic::service::Routes;
+use tonic_health::pb::health_server;
+use tonic_reflection::pb::{
+    v1::server_reflection_server as v1, v1alpha::server_reflection_server as v1alpha,
+};
 
 use crate::{accept::Gate, metrics::Metrics, trace::Traces};
 pub use crate::{drained::Drained, grpc::grpc, health::Health, http::http, listeners::Listeners};
@@ -86,23 +91,26 @@ impl ServeError {
 }
 
 /// Adds reflection, in the version that is current and the one that old clients speak, of
-/// our own services and of what the encoded `FileDescriptorSet`s in `more` describe.
+/// these `services`, and of health and itself. They are described in the contract, or in the
+/// encoded `FileDescriptorSet`s in `more`.
 ///
 /// # Errors
 /// Never with a contract that compiles.
-pub fn with_reflection(routes: Routes, more: &[&'static [u8]]) -> Result<Routes, ServeError> {
-    let reflection = || {
-        let own = reflection();
-        more.iter().fold(own, |all, one| all.register_encoded_file_descriptor_set(one))
+pub fn with_reflection(
+    routes: Routes,
+    services: &[&'static str],
+    more: &[&'static [u8]],
+) -> Result<Routes, ServeError> {
+    let reflection = |own: &'static str| {
+        let descriptors = [tessera_proto::DESCRIPTORS, tonic_health::pb::FILE_DESCRIPTOR_SET];
+        let reflection = tonic_reflection::server::Builder::configure();
+        let reflection = (descriptors.iter().chain(more))
+            .fold(reflection, |all, one| all.register_encoded_file_descriptor_set(one));
+        let listed = services.iter().chain([&health_server::SERVICE_NAME, &own]);
+        listed.fold(reflection, |all, one| all.with_service_name(*one))
     };
-    let routes = routes.add_service(reflection().build_v1()?);
-    Ok(routes.add_service(reflection().build_v1alpha()?))
-}
-
-fn reflection() -> tonic_reflection::server::Builder<'static> {
-    tonic_reflection::server::Builder::configure()
-        .register_encoded_file_descriptor_set(tessera_proto::DESCRIPTORS)
-        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    let routes = routes.add_service(reflection(v1::SERVICE_NAME).build_v1()?);
+    Ok(routes.add_service(reflection(v1alpha::SERVICE_NAME).build_v1alpha()?))
 }
 
 /// The paths of all RPCs of these services of the contract, and those of health.

@@ -129,7 +129,7 @@ async fn serve(
     let answers = GuardAnswers::default();
     let authz = authz::server(guard.clone(), answers.clone(), traces.clone());
     let routes = Routes::new(health.service()).add_service(authz);
-    let routes = tessera_serve::with_reflection(routes, &[ENVOY_DESCRIPTORS])?.prepare();
+    let routes = tessera_serve::with_reflection(routes, &SERVICES, &[ENVOY_DESCRIPTORS])?.prepare();
     let authorization = format!("/{}/Check", authz::Server::NAME);
     let calls =
         Calls::of(tessera_serve::methods(&[Named::NAME]).into_iter().chain([authorization]));

@@ -89,7 +89,12 @@ async fn health_is_told_for_the_server_and_for_the_service() {
         assert_eq!(answer.status(), ServingStatus::Serving);
     }
     let request = HealthCheckRequest { service: "tessera.v1.NoService".to_owned() };
-    assert_eq!(health.check(request).await.unwrap_err().code(), Code::NotFound);
+    assert_eq!(health.check(request.clone()).await.unwrap_err().code(), Code::NotFound);
+    let mut watch = health.watch(request).await.unwrap().into_inner();
+    let told = watch.message().await.unwrap().unwrap();
+    assert_eq!(told.status(), ServingStatus::ServiceUnknown);
+    let more = tokio::time::timeout(Duration::from_millis(50), watch.message());
+    assert!(more.await.is_err(), "it goes on");
 }
 
 /// Asks for the list of services in one version of the protocol.
@@ -115,19 +120,20 @@ macro_rules! reflected_services {
 }
 
 #[tokio::test]
-async fn reflection_is_on_in_both_versions() {
+async fn reflection_is_on_in_both_versions_and_lists_what_is_served() {
     let running = Running::start(&[]).await;
     for services in [
         reflected_services!(v1, running.channel.clone()),
         reflected_services!(v1alpha, running.channel.clone()),
     ] {
-        for service in [
+        let (reflection, others) = services.split_last().unwrap();
+        let served = [
             "tessera.v1.VerifierService",
             "envoy.service.auth.v3.Authorization",
             "grpc.health.v1.Health",
-        ] {
-            assert!(services.iter().any(|name| name == service), "{service} in {services:?}");
-        }
+        ];
+        assert_eq!(others, served, "what is served, and nothing else");
+        assert!(reflection.starts_with("grpc.reflection."), "{reflection}");
     }
 }
 
@@ -135,12 +141,16 @@ async fn reflection_is_on_in_both_versions() {
 async fn a_drain_tells_health_watchers_and_does_not_wait_for_them() {
     let running = Running::start(&["--drain-timeout", "1h"]).await;
     let mut health = HealthClient::new(running.channel.clone());
+    let request = HealthCheckRequest { service: "unknown".to_owned() };
+    let mut unknown = health.watch(request).await.unwrap().into_inner();
     let request = HealthCheckRequest { service: String::new() };
     let mut statuses = health.watch(request).await.unwrap().into_inner();
     assert_eq!(statuses.message().await.unwrap().unwrap().status(), ServingStatus::Serving);
     let ended = running.stop();
     assert_eq!(statuses.message().await.unwrap().unwrap().status(), ServingStatus::NotServing);
     assert!(statuses.message().await.unwrap().is_none());
+    assert_eq!(unknown.message().await.unwrap().unwrap().status(), ServingStatus::ServiceUnknown);
+    assert!(unknown.message().await.unwrap().is_none());
     tokio::time::timeout(SOON, ended).await.unwrap().unwrap().unwrap();
 }
 

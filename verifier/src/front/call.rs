@@ -48,6 +48,11 @@ pub(super) async fn answer(
     let post = &caller.post;
     let begun = post.quick.begin();
     let (parts, mut body) = request.into_parts();
+    if let VERIFY | BATCH_VERIFY = parts.uri.path()
+        && let Some(refused) = message::not_grpc(&parts)
+    {
+        return Ok(refused);
+    }
     let service = &post.service;
     let span = if service.traces.are_on() { service.span(&parts) } else { None };
     let (first, is_whole) = match parts.uri.path() {

@@ -9,21 +9,23 @@ use std::{
 
 use http_body::{Body, Frame, SizeHint};
 use hyper::{
-    HeaderMap, Response,
+    HeaderMap, Method, Response, StatusCode,
     body::Incoming,
-    header::{CONTENT_TYPE, HeaderName, HeaderValue},
+    header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue},
+    http::request::Parts,
 };
 use prost::bytes::{Buf, Bytes, BytesMut};
 use tessera_serve::{
     room::overloaded,
     unread::{Counted, Piece, Unread},
 };
-use tonic::Status;
+use tonic::{Status, metadata::MetadataValue};
 
 use super::buffered::Load;
 
 const PREFIX: usize = 5;
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+const GRPC_PROTO: &[u8] = b"application/grpc+proto";
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const OK: HeaderValue = HeaderValue::from_static("0");
 
@@ -36,6 +38,35 @@ pub(super) enum Reply {
     End,
     /// What tonic answered.
     Routed(Counted<tonic::body::Body>),
+}
+
+/// How a request is answered that is not one of gRPC ("gRPC over HTTP2", Content-Type): what it
+/// carries is not read.
+#[inline]
+pub(super) fn not_grpc(request: &Parts) -> Option<Response<Reply>> {
+    let kind = request.headers.get(CONTENT_TYPE);
+    let is_grpc = kind.is_some_and(|kind| kind.as_bytes() == GRPC.as_bytes() || is_proto(kind));
+    (!is_grpc || request.method != Method::POST).then(|| not_grpc_but(&request.method))
+}
+
+/// The message format may be named, and parameters may follow.
+#[cold]
+fn is_proto(kind: &HeaderValue) -> bool {
+    let name = kind.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+    let name = name.trim_ascii_end();
+    name.eq_ignore_ascii_case(GRPC.as_bytes()) || name.eq_ignore_ascii_case(GRPC_PROTO)
+}
+
+#[cold]
+fn not_grpc_but(method: &Method) -> Response<Reply> {
+    let mut response = Response::new(Reply::End);
+    if method == Method::POST {
+        *response.status_mut() = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    } else {
+        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    }
+    response
 }
 
 /// A response with this message, its prefix included, and the status OK.
@@ -165,6 +196,14 @@ async fn next(body: &mut Incoming) -> Result<Option<Frame<Bytes>>, Status> {
     frame.transpose().map_err(|_| Status::cancelled("the request was cut off"))
 }
 
+/// Tells what is supported instead ("gRPC over HTTP2", Message-Encoding).
+#[cold]
+fn no_compression() -> Status {
+    let mut status = Status::unimplemented("no compression is supported");
+    status.metadata_mut().insert("grpc-accept-encoding", MetadataValue::from_static("identity"));
+    status
+}
+
 /// The message in `framed`, if it is all there and all that there is.
 pub(super) fn unframed(mut framed: Bytes) -> Result<Bytes, Status> {
     let Some((prefix, message)) = framed.split_first_chunk::<PREFIX>() else {
@@ -172,7 +211,7 @@ pub(super) fn unframed(mut framed: Bytes) -> Result<Bytes, Status> {
     };
     let [compressed, length @ ..] = *prefix;
     if compressed != 0 {
-        return Err(Status::unimplemented("no compression is supported"));
+        return Err(no_compression());
     }
     if usize::try_from(u32::from_be_bytes(length)) != Ok(message.len()) {
         return Err(Status::invalid_argument("the request is not one whole message"));
