@@ -12,18 +12,17 @@ use axum::{
     response::Response,
     routing::{get, post},
 };
-use tessera_serve::well_known;
+use tessera_serve::{
+    issuer_paths::{JWKS, OAUTH, OPENID, path_of},
+    well_known,
+};
 use tessera_shared::sparing::Sparing;
 
 use crate::{core::Core, failure::Failure, keys::Held};
 
-const JWKS: &str = "/.well-known/jwks.json";
-const OAUTH: &str = "/.well-known/oauth-authorization-server";
 const REVOKE: &str = "/revoke";
-const OPENID: &str = "/.well-known/openid-configuration";
 
-/// `issuer` is the issuer's URL. Where it has a path, the pages are under it as well:
-/// OpenID Connect Discovery puts the path in front of `/.well-known`, RFC 8414 behind.
+/// `issuer` is the issuer's URL. Where it has a path, the pages are under it as well.
 /// `introspection` is what the metadata tell of that.
 pub(crate) fn app(core: Arc<Core>, issuer: &str, introspection: Option<&str>) -> Router {
     let introspection: Option<Arc<str>> = introspection.map(Into::into);
@@ -46,14 +45,6 @@ pub(crate) fn app(core: Arc<Core>, issuer: &str, introspection: Option<&str>) ->
     router.with_state(core)
 }
 
-/// The path of the issuer's URL, without a last slash, if it has one that a route can
-/// have: braces mean something there.
-fn path_of(issuer: &str) -> Option<&str> {
-    let (_, place) = issuer.split_once("://")?;
-    let path = place.get(place.find('/')?..)?.trim_end_matches('/');
-    (path.starts_with('/') && !path.contains(['{', '}', '*'])).then_some(path)
-}
-
 async fn jwks(State(core): State<Arc<Core>>, asked: HeaderMap) -> Response {
     answer(core.signing().await, |held| well_known::jwks(&held.set, &asked))
 }
@@ -69,24 +60,6 @@ fn answer(held: Result<Arc<Held>, Failure>, page: impl FnOnce(&Held) -> Response
                 tracing::warn!(%error, left_out, "the keys can't be published");
             }
             well_known::unreadable()
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_path_of_an_issuer_is_found() {
-        for (issuer, path) in [
-            ("https://tessera.example", None),
-            ("https://tessera.example/", None),
-            ("https://tessera.example/a/b", Some("/a/b")),
-            ("http://[::1]:8080/a/", Some("/a")),
-            ("https://tessera.example/{a}", None),
-        ] {
-            assert_eq!(path_of(issuer), path, "{issuer}");
         }
     }
 }

@@ -10,6 +10,7 @@ mod grpc;
 mod health;
 mod health_watch;
 mod http;
+pub mod issuer_paths;
 mod listeners;
 pub mod metrics;
 pub mod oauth;

@@ -7,33 +7,32 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
     http::{
-        HeaderMap, HeaderValue,
+        HeaderMap, HeaderValue, Method, StatusCode, Uri,
         header::{CACHE_CONTROL, CONTENT_TYPE},
     },
     middleware::{Next, from_fn_with_state},
-    response::Response,
+    response::{IntoResponse as _, Response},
     routing::{any, get, post},
 };
-use tessera_serve::{room::Room, well_known};
-use tessera_shared::{
-    config::VerifyCallers,
-    keys::KeySet,
-    sparing::Sparing,
-    store::{Key, StoreError, StoreReader},
+use tessera_serve::{
+    issuer_paths::{self, JWKS, OAUTH, OPENID, Page},
+    room::Room,
+    well_known,
 };
+use tessera_shared::{config::VerifyCallers, keys::KeySet};
 
 use crate::{
     answers::{Asker, GuardAnswers},
     forward,
     guard::{Guard, refusal::Refusal},
     introspect,
-    watched::WatchedStore,
+    published::Published,
 };
 
 /// What the answers are made from.
 #[derive(Clone)]
 pub(crate) struct Face {
-    pub(crate) store: Arc<WatchedStore>,
+    pub(crate) published: Arc<Published>,
     pub(crate) guard: Guard,
     /// Who may ask.
     pub(crate) callers: VerifyCallers,
@@ -53,16 +52,16 @@ pub(crate) fn app(face: Face) -> Router {
         .layer(from_fn_with_state(of(Asker::Introspection), guarded));
     let verification = any(forward::verify).layer(from_fn_with_state(of(Asker::Forward), guarded));
     let app = Router::new()
-        .route("/.well-known/jwks.json", get(jwks))
-        .route("/.well-known/openid-configuration", get(metadata))
-        .route("/.well-known/oauth-authorization-server", get(metadata))
+        .route(JWKS, get(jwks))
+        .route(OPENID, get(metadata))
+        .route(OAUTH, get(metadata))
         .route("/introspect", introspection);
     // A proxy proves nothing of itself here: the token that it passes on is its client's.
     let app = match face.callers {
         VerifyCallers::Anyone => app.route("/verify", verification),
         VerifyCallers::These(_) => app,
     };
-    app.with_state(face)
+    app.fallback(under_the_path).with_state(face)
 }
 
 /// What stands before those who ask of tokens over HTTP.
@@ -87,35 +86,44 @@ async fn guarded(State(door): State<Door>, request: Request, next: Next) -> Resp
 }
 
 async fn jwks(State(face): State<Face>, asked: HeaderMap) -> Response {
-    page(&face, |keys| well_known::jwks(keys, &asked)).await
+    page(&face, Page::Jwks, &asked).await
 }
 
 /// What the issuer says of itself, for where its name leads to the verifiers, which are many.
 async fn metadata(State(face): State<Face>, asked: HeaderMap) -> Response {
-    page(&face, |keys| well_known::metadata(keys, face.introspection_endpoint.as_deref(), &asked))
-        .await
+    page(&face, Page::Metadata, &asked).await
 }
 
-/// A page of the key set. One that can't be read is an outage: an empty one would tell its
+/// A page of the key set. One that is not known is an outage: an empty one would tell its
 /// reader that every token is forged.
-async fn page(face: &Face, of: impl FnOnce(&KeySet) -> Response) -> Response {
-    match key_set(&*face.store).await {
-        Ok(Some(keys)) => of(&keys),
-        Ok(None)
-        | Err(StoreError::Unavailable(_) | StoreError::NotConfirmed(_) | StoreError::Contended) => {
-            well_known::unreadable()
-        }
-        Err(error @ StoreError::Damaged(_)) => {
-            static FAULT: Sparing = Sparing::new();
-            if let Some(left_out) = FAULT.turn() {
-                tracing::error!(%error, left_out, "the keys can't be published");
-            }
-            well_known::unreadable()
-        }
+async fn page(face: &Face, page: Page, asked: &HeaderMap) -> Response {
+    face.published
+        .keys()
+        .await
+        .map_or_else(well_known::unreadable, |keys| of(face, &keys, page, asked))
+}
+
+fn of(face: &Face, keys: &KeySet, page: Page, asked: &HeaderMap) -> Response {
+    match page {
+        Page::Jwks => well_known::jwks(keys, asked),
+        Page::Metadata => well_known::metadata(keys, face.introspection_endpoint.as_deref(), asked),
     }
 }
 
-async fn key_set(store: &dyn StoreReader) -> Result<Option<KeySet>, StoreError> {
-    let bytes = store.read(&[Key::KeySet]).await?.pop().flatten();
-    Ok(bytes.map(|bytes| KeySet::from_bytes(&bytes)).transpose()?)
+/// The same pages, where the issuer's URL has a path: it is known with the keys alone.
+async fn under_the_path(
+    State(face): State<Face>,
+    method: Method,
+    uri: Uri,
+    asked: HeaderMap,
+) -> Response {
+    let is_read = method == Method::GET || method == Method::HEAD;
+    if !is_read || !uri.path().contains("/.well-known/") {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    let Some(keys) = face.published.keys().await else { return well_known::unreadable() };
+    match issuer_paths::page_under(&keys.issuer, uri.path()) {
+        Some(page) => of(&face, &keys, page, &asked),
+        None => StatusCode::NOT_FOUND.into_response(),
+    }
 }

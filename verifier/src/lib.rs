@@ -14,6 +14,7 @@
 //! | `introspect` | the same question in the words of OAuth (RFC 7662) |
 //! | `memory` | what was found about tokens, and whether it still holds |
 //! | `http` | the HTTP face: keys, forward auth, health |
+//! | `published` | the public keys, also during an outage |
 //! | `watched` | the store, and whether it answers |
 //! | `metrics` | what is told of all that, for Prometheus |
 //!
@@ -31,6 +32,7 @@ mod http;
 mod introspect;
 mod memory;
 mod metrics;
+mod published;
 mod service;
 #[cfg(test)]
 mod testing;
@@ -68,6 +70,7 @@ use crate::{
     http::Face,
     memory::Memory,
     metrics::Verdicts,
+    published::Published,
     service::{Api, Named},
     watched::WatchedStore,
 };
@@ -162,7 +165,7 @@ async fn serve(
     // A room of its own, so that callers can't keep a probe out.
     let health_gate = Gate::http(None, Room::new(operation.max_connections), age);
     let face = Face {
-        store: store.clone(),
+        published: Arc::new(Published::new(store.clone())),
         guard,
         callers: config.verify_callers.clone(),
         introspection_scope: config.introspection_scope.as_str().into(),

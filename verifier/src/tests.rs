@@ -34,7 +34,7 @@ async fn an_access_token_is_granted_until_its_session_is_ended() {
 }
 
 #[tokio::test]
-async fn the_public_keys_are_published_and_an_outage_is_no_empty_set() {
+async fn the_public_keys_are_published_and_stand_in_an_outage() {
     let running = Running::start(&[]).await;
     let path = "/.well-known/jwks.json";
     assert!(running.get(path).await.starts_with("HTTP/1.1 503"), "before the first key");
@@ -50,13 +50,41 @@ async fn the_public_keys_are_published_and_an_outage_is_no_empty_set() {
         let answer = running.get(&format!("/.well-known/{page}")).await;
         assert!(answer.starts_with("HTTP/1.1 200") && answer.contains("\"jwks_uri\""), "{answer}");
     }
+    running.store.cut();
+    let answer = running.get(path).await;
+    assert!(answer.starts_with("HTTP/1.1 200") && answer.ends_with(body), "{answer}");
+}
+
+#[tokio::test]
+async fn keys_that_were_never_known_are_an_outage_and_no_empty_set() {
+    let running = Running::start(&[]).await;
     for break_it in [FakeStore::cut as fn(&FakeStore), |store| {
         store.mend();
         store.put(Key::KeySet, b"damaged".to_vec());
     }] {
         break_it(&running.store);
-        let answer = running.get(path).await;
-        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("no-store"), "{answer}");
+        for path in ["/.well-known/jwks.json", "/a/.well-known/jwks.json"] {
+            let answer = running.get(path).await;
+            assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("no-store"), "{answer}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_pages_are_under_the_path_of_the_issuer_as_well() {
+    let running = Running::start(&[]).await;
+    Access::new_for(&running.store, "https://tessera.test/a/b");
+    let pages =
+        ["/a/b/.well-known/openid-configuration", "/.well-known/oauth-authorization-server/a/b"];
+    for page in pages {
+        let answer = running.get(page).await;
+        assert!(answer.contains("\"https://tessera.test/a/b/.well-known/jwks.json\""), "{answer}");
+    }
+    let [keys, own] = ["/a/b/.well-known/jwks.json", "/.well-known/jwks.json"];
+    let body = |answer: String| answer.split_once("\r\n\r\n").unwrap().1.to_owned();
+    assert_eq!(body(running.get(keys).await), body(running.get(own).await));
+    for other in ["/a/.well-known/jwks.json", "/a/b/revoke", "/a/b"] {
+        assert!(running.get(other).await.starts_with("HTTP/1.1 404"), "{other}");
     }
 }
 

@@ -28,10 +28,15 @@ impl Access {
 
     /// Makes the key, and publishes it in place of any other.
     pub(crate) fn new(store: &FakeStore) -> Self {
+        Self::new_for(store, ISSUER)
+    }
+
+    /// The same, of an issuer with this URL.
+    pub(crate) fn new_for(store: &FakeStore, issuer: &str) -> Self {
         provider::install();
         let key = PrivateKey::generate(Algorithm::Es256, &SystemRandom::new()).unwrap();
         let entry = KeyEntry::new(key.public().clone(), KeyState::Signing, NOW);
-        let set = KeySet { issuer: ISSUER.to_owned(), keys: vec![entry] };
+        let set = KeySet { issuer: issuer.to_owned(), keys: vec![entry] };
         store.put(Key::KeySet, set.to_bytes());
         let session = SessionId::try_from(Self::SESSION).unwrap();
         Self { signer: AccessSigner::new(key), session }
