@@ -6,7 +6,7 @@ use std::{future::Future, pin::pin, time::Duration};
 use axum::{
     Router,
     extract::Request,
-    http::StatusCode,
+    http::{StatusCode, Version, header::HOST},
     middleware::{Next, from_fn},
     response::{IntoResponse as _, Response},
 };
@@ -36,6 +36,9 @@ const DRAIN: Duration = Duration::from_secs(2);
 /// The head of a request is there so long after the answer before it, or the connection
 /// ends. As long as nginx keeps one to a server by itself.
 const NEXT_HEAD: Duration = Duration::from_secs(60);
+/// Headers of a request of HTTP/1.1. A proxy passes its client's on, which may be more than a few,
+/// and makes an outage of a request that is refused.
+const HEADERS: usize = 256;
 /// Requests in flight on one connection of HTTP/2; more wait, or come on another.
 const STREAMS: u32 = 32;
 
@@ -48,7 +51,7 @@ pub async fn http(
     traces: &Traces,
     shutdown: impl Future<Output = ()>,
 ) {
-    let app = app.layer(from_fn(in_time));
+    let app = limited(app);
     let app = if traces.are_on() {
         let traces = traces.clone();
         app.layer(layer_fn(move |inner| TracedRoutes::new(Identified(inner), traces.clone())))
@@ -62,6 +65,20 @@ pub async fn http(
     .await;
     drop(listener);
     gate.close(DRAIN).await;
+}
+
+fn limited(app: Router) -> Router {
+    app.layer(from_fn(in_time)).layer(from_fn(with_one_host))
+}
+
+/// RFC 9112, section 3.2: a server that went by another host than a proxy before it would
+/// answer what was not asked.
+async fn with_one_host(request: Request, next: Next) -> Response {
+    let hosts = request.headers().get_all(HOST).iter().count();
+    if request.version() == Version::HTTP_11 && hosts != 1 {
+        return (StatusCode::BAD_REQUEST, "one Host header is needed\n").into_response();
+    }
+    next.run(request).await
 }
 
 /// A body that does not come, or an answer that takes too long, ends the request.
@@ -119,6 +136,7 @@ fn limits() -> auto::Builder<TokioExecutor> {
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(NEXT_HEAD)
+        .max_headers(HEADERS)
         .max_buf_size(2 * HEADER_BYTES as usize);
     builder
         .http2()
@@ -147,8 +165,8 @@ mod tests {
     async fn told(words: &[u8]) -> (String, Duration) {
         let app = Router::new()
             .route("/", get(|| async { "here\n" }))
-            .route("/", post(|body: Bytes| async move { body }))
-            .layer(from_fn(in_time));
+            .route("/", post(|body: Bytes| async move { body }));
+        let app = limited(app);
         let gate = Gate::http(None, Room::new(1), None);
         let (mut caller, stream) = duplex(1024);
         let serving = tokio::spawn(serve_on(gate.admit().unwrap().pass, None, stream, app));
@@ -158,6 +176,22 @@ mod tests {
         caller.read_to_string(&mut answer).await.unwrap();
         serving.await.unwrap();
         (answer, begun.elapsed())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_has_one_host_and_may_have_many_headers() {
+        for (host, more, status) in [
+            ("host: a\r\n", 0, "HTTP/1.1 200"),
+            ("host: a\r\n", HEADERS - 2, "HTTP/1.1 200"),
+            ("host: a\r\n", HEADERS, "HTTP/1.1 431"),
+            ("", 0, "HTTP/1.1 400"),
+            ("host: a\r\nhost: a\r\n", 0, "HTTP/1.1 400"),
+        ] {
+            let more: String = (0..more).map(|n| format!("x-{n}: a\r\n")).collect();
+            let words = format!("GET / HTTP/1.1\r\n{host}{more}connection: close\r\n\r\n");
+            let (answer, _) = told(words.as_bytes()).await;
+            assert!(answer.starts_with(status), "{host:?}: {answer}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
