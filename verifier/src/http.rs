@@ -7,8 +7,8 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
     http::{
-        HeaderMap, HeaderValue, Method, StatusCode, Uri,
-        header::{CACHE_CONTROL, CONTENT_TYPE},
+        HeaderMap, Method, StatusCode, Uri,
+        header::{CACHE_CONTROL, RETRY_AFTER},
     },
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse as _, Response},
@@ -24,7 +24,7 @@ use tessera_shared::{config::VerifyCallers, keys::KeySet};
 use crate::{
     answers::{Asker, GuardAnswers},
     forward,
-    guard::{Guard, refusal::Refusal},
+    guard::{Guard, refusal},
     introspect,
     published::Published,
 };
@@ -74,15 +74,16 @@ struct Door {
 
 /// Answers what waits for something while there is room for it, and counts all.
 async fn guarded(State(door): State<Door>, request: Request, next: Next) -> Response {
-    let kind = request.headers().get(CONTENT_TYPE).cloned();
-    let response = door.room.within(next.run(request)).await.unwrap_or_else(|| {
-        let asked = HeaderMap::from_iter(kind.map(|kind| (CONTENT_TYPE, kind)));
-        let mut response = forward::refused(&Refusal::Outage, &asked);
-        response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        response
-    });
+    let response = door.room.within(next.run(request)).await.unwrap_or_else(no_room);
     door.answers.count(door.asker, response.status().as_u16());
     response
+}
+
+/// To a proxy an outage like any other, of gRPC too ("HTTP to gRPC Status Code Mapping").
+fn no_room() -> Response {
+    let headers = [(CACHE_CONTROL, "no-store"), (RETRY_AFTER, refusal::RETRY_AFTER)];
+    let text = "too many calls under way here; retry at another replica, or later\n";
+    (StatusCode::SERVICE_UNAVAILABLE, headers, text).into_response()
 }
 
 async fn jwks(State(face): State<Face>, asked: HeaderMap) -> Response {
