@@ -83,7 +83,8 @@ mod tests {
         ask("/verify?scope=cdn:delete", &bearer).await;
         ask("/verify?scopes=cdn:purge", &bearer).await;
         ask("/verify", &[]).await;
-        ask("/introspect", &bearer).await;
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        ask("/introspect", &[bearer[0], form]).await;
         running.store.cut();
         ask("/verify", &bearer).await;
         let text = running.get("/metrics").await;
