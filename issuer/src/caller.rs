@@ -7,6 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use tessera_shared::{
     examine::{Question, Verdict},
     id::{AccountId, SessionId, TokenId, UserId},
+    jwt,
     principal::{Principal, Proof},
     record::PermanentToken,
     role::{ADMIN_SCOPE, Role, ScopeSet},
@@ -87,7 +88,8 @@ impl Core {
             client_address: peer(extensions).map(|peer| peer.ip()),
             ..Question::default()
         };
-        let verdict = self.examine(credentials(metadata)?, &question).await?;
+        let credentials = credentials(metadata)?;
+        let verdict = self.examine(credentials, &question).await?;
         let Verdict::Granted(principal) = verdict else {
             return Err(Failure::CredentialsInvalid);
         };
@@ -96,7 +98,8 @@ impl Core {
             Proof::PermanentToken(id) => {
                 let token: Option<PermanentToken> = records::load(&*self.store, id.into()).await?;
                 let token = token.ok_or(Failure::CredentialsInvalid)?;
-                Some(Limits::of(&token, principal.secret_version))
+                let until = principal.expires_at.filter(|_| jwt::looks_like_jwt(credentials));
+                Some(Limits::of(&token, principal.secret_version).exchanged(until))
             }
         };
         Ok(Caller { principal: *principal, address: question.client_address, limits })

@@ -83,7 +83,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_command_that_hangs_is_given_up_as_a_wrong_setting() {
-        let error = output("sleep 1000", Duration::from_millis(1)).await.unwrap_err();
+        let error = output("exec sleep 1000", Duration::from_millis(1)).await.unwrap_err();
         assert_eq!(error.exit_code(), 64);
         let text = error.to_string();
         assert!(text.starts_with("--key-encryption-key-command: it printed no key"), "{text}");

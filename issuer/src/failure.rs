@@ -52,6 +52,8 @@ pub(crate) enum Failure {
          call with the new one, or have the owner do so with a session"
     )]
     SecretReplaced,
+    #[error("an access token that was exchanged gets no secret; call with the permanent token")]
+    Exchanged,
     /// Names the field.
     #[error("{0}: not within those of the permanent token that calls")]
     BeyondCaller(&'static str),
@@ -105,7 +107,7 @@ impl Failure {
             Self::LoginFailed => (Code::Unauthenticated, ErrorReason::LoginFailed),
             Self::RefreshTokenInvalid => (Code::Unauthenticated, ErrorReason::RefreshTokenInvalid),
             Self::RefreshTokenReused => (Code::Unauthenticated, ErrorReason::RefreshTokenReused),
-            Self::NotPermitted | Self::SecretReplaced | Self::BeyondCaller(_) => {
+            Self::NotPermitted | Self::SecretReplaced | Self::Exchanged | Self::BeyondCaller(_) => {
                 (Code::PermissionDenied, ErrorReason::NotPermitted)
             }
             Self::RoleAboveCaller => (Code::PermissionDenied, ErrorReason::RoleAboveCaller),

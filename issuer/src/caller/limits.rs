@@ -15,6 +15,8 @@ pub(crate) struct Limits {
     pub(crate) allowed_cidrs: Vec<String>,
     /// A rotation replaced the secret that was presented.
     pub(crate) is_replaced: bool,
+    /// When the access token ends that was exchanged for it; `None`: it calls itself.
+    pub(crate) exchanged_until: Option<Timestamp>,
 }
 
 impl Limits {
@@ -25,7 +27,21 @@ impl Limits {
             audiences: token.audiences.clone(),
             allowed_cidrs: token.allowed_cidrs.clone(),
             is_replaced: token.secret_version != version,
+            exchanged_until: None,
         }
+    }
+
+    /// As an access token has them that was exchanged for it, until then.
+    pub(crate) fn exchanged(self, until: Option<Timestamp>) -> Self {
+        Self { exchanged_until: until, ..self }
+    }
+
+    /// Refuses a new token that goes beyond any of these, or outlives the access token that
+    /// calls: who was given something short-lived makes nothing that lasts.
+    pub(crate) fn allow_new(&self, token: &PermanentToken) -> Result<(), Failure> {
+        self.allow(token)?;
+        let lasts = self.exchanged_until.is_some_and(|until| token.ends_at() > until);
+        if lasts { Err(Failure::OutlivesCaller) } else { Ok(()) }
     }
 
     /// Refuses a token that goes beyond any of these.

@@ -112,6 +112,10 @@ impl Core {
         }
         let before = token.clone();
         change.apply(token);
+        // As when it is made: else it could never be good.
+        if token.expires_at != 0 && token.expires_at <= token.not_before {
+            return Err(Failure::field("expires_at", "after not_before"));
+        }
         self.may_become(caller, &before, token)
     }
 

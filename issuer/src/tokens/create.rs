@@ -47,7 +47,7 @@ impl Core {
         let limits = caller.limits.as_ref();
         let mut token = self.parse_new(wanted, limits, now)?;
         caller.may_give(role)?;
-        limits.map_or(Ok(()), |limits| limits.allow(&token))?;
+        limits.map_or(Ok(()), |limits| limits.allow_new(&token))?;
         token.account = caller.account().get();
         token.user = caller.user().get();
         token.role = role.id;

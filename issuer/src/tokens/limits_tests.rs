@@ -2,15 +2,17 @@
 
 use super::{
     Change, NewToken,
-    sibling_tests::{anna, both_proofs, make, middling, record, texts},
+    sibling_tests::{anna, both_proofs, in_hours, make, middling, record, texts},
 };
 use crate::{
     failure::Failure,
     testing::{Issuer, new_token},
 };
 
+/// For no longer than an access token, by which it may be made as well.
 fn child(issuer: &Issuer) -> NewToken {
-    NewToken { audiences: Vec::new(), allowed_cidrs: Vec::new(), ..middling(issuer) }
+    let expires_at = in_hours(issuer, 1);
+    NewToken { audiences: Vec::new(), allowed_cidrs: Vec::new(), expires_at, ..middling(issuer) }
 }
 
 #[tokio::test]

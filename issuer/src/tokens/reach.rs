@@ -59,7 +59,8 @@ impl Core {
         }
     }
 
-    /// Refuses a rotation, which hands out the secret: an administrator could be another by it.
+    /// Refuses a rotation, which hands out the secret: an administrator could be another by it,
+    /// and who was given an access token alone would have all.
     pub(super) fn may_rotate(
         &self,
         caller: &Caller,
@@ -68,7 +69,10 @@ impl Core {
         match (is_owner(caller, token), administers(caller, token)) {
             (true, _) => {
                 has_present_secret(caller, token)?;
-                self.is_no_more(caller, token)
+                self.is_no_more(caller, token)?;
+                let limits = caller.limits.as_ref();
+                let is_exchanged = limits.is_some_and(|limits| limits.exchanged_until.is_some());
+                if is_exchanged { Err(Failure::Exchanged) } else { Ok(()) }
             }
             (false, true) => Err(Failure::NotPermitted),
             (false, false) => Err(NOT_FOUND),

@@ -149,7 +149,11 @@ async fn a_token_manages_a_sibling_that_is_no_more_and_itself() {
             let caller = issuer.caller_here(&plain).await;
             let id = if is_itself { own } else { sibling };
             let done = ask(&issuer, &caller, id, what).await;
-            assert!(done.is_ok(), "{what:?}, itself: {is_itself}: {done:?}");
+            if is_exchanged && matches!(what, Ask::Rotate) {
+                assert!(matches!(done, Err(Failure::Exchanged)), "it has not the secret: {done:?}");
+            } else {
+                assert!(done.is_ok(), "{what:?}, itself: {is_itself}: {done:?}");
+            }
             for id in [own, sibling] {
                 issuer.core.revoke_token(&owner, id).await.unwrap();
             }
@@ -219,4 +223,18 @@ async fn a_change_leaves_a_role_and_an_end_within_the_tokens_that_asks() {
     let caller = issuer.caller_here(&plain).await;
     let refusal = issuer.core.update_token(&caller, id, &described("as it is")).await;
     assert!(matches!(refusal, Err(Failure::OutlivesCaller)), "its end, though it is not changed");
+}
+
+#[tokio::test]
+async fn an_exchanged_access_token_makes_nothing_that_outlives_it() {
+    let issuer = Issuer::start().await;
+    let owner = anna(&issuer).await;
+    let (_, plain) = make(&issuer, &owner, new_token("for ever")).await;
+    let caller = issuer.caller_here(&issuer.exchanged(&plain).await).await;
+    for (hours, allowed) in [(None, false), (Some(2), false), (Some(1), true)] {
+        let mut wanted = new_token("made by it");
+        wanted.expires_at = hours.and_then(|hours| in_hours(&issuer, hours));
+        let made = issuer.core.create_token(&caller, wanted).await;
+        assert_eq!(made.is_ok(), allowed, "{hours:?}");
+    }
 }
