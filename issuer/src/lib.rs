@@ -69,6 +69,7 @@ use std::{
 
 use tessera_proto::v1::{
     admin_service_server::AdminServiceServer, issuer_service_server::IssuerServiceServer,
+    verifier_service_server,
 };
 use tessera_serve::{
     Drained, Health, Listeners,
@@ -108,6 +109,10 @@ const SERVICES: [&str; 2] = [
     <AdminServiceServer<AdminApi> as NamedService>::NAME,
 ];
 
+/// What reflection lists: all of the contract, since one address may stand for issuers and
+/// verifiers, and reflection goes to the issuers there (`deploy/envoy/services.yaml`).
+const LISTED: [&str; 3] = [SERVICES[0], SERVICES[1], verifier_service_server::SERVICE_NAME];
+
 /// Serves until `shutdown`, then drains. `ready` is called once it can serve, with the
 /// first administrator if this issuer made it. A store that would lose what it acknowledges is
 /// refused, but for development. A store out of reach is waited for:
@@ -140,7 +145,7 @@ pub async fn run(
     let routes = Routes::new(issuer.max_decoding_message_size(LARGEST_REQUEST))
         .add_service(admin.max_decoding_message_size(LARGEST_REQUEST))
         .add_service(health.service());
-    let routes = tessera_serve::with_reflection(routes, &SERVICES, &[])?.prepare();
+    let routes = tessera_serve::with_reflection(routes, &LISTED, &[])?.prepare();
     let tls = config.tls.as_ref().map(Tls::of).transpose()?.map(Arc::new);
     let calls = Calls::of(tessera_serve::methods(&SERVICES));
     let connections = Room::new(operation.max_connections);
