@@ -1,6 +1,8 @@
-"""Introspects tokens with Authlib, which finds the endpoint by the metadata, if URL is theirs.
+"""Introspects tokens with Authlib.
 
-    introspect.py URL CALLER TOKEN      prints the members of the answer
+    introspect.py VERIFIER CALLER TOKEN TOLD      prints the members of the answer
+
+TOLD is where the metadata say that it is done.
 """
 
 import json
@@ -10,13 +12,14 @@ import urllib.request
 from authlib.integrations.requests_client import OAuth2Session
 from authlib.oauth2.rfc8414 import AuthorizationServerMetadata
 
-url, caller, token = sys.argv[1:]
-if "/.well-known/" in url:
-    metadata = AuthorizationServerMetadata(json.load(urllib.request.urlopen(url, timeout=60)))
-    metadata.validate_response_types_supported()
-    metadata.validate_introspection_endpoint_auth_methods_supported()
-    assert "client_secret_basic" in metadata.introspection_endpoint_auth_methods_supported
-    url = metadata["introspection_endpoint"]
+verifier, caller, token, told = sys.argv[1:]
+page = urllib.request.urlopen(verifier + "/.well-known/oauth-authorization-server", timeout=60)
+metadata = AuthorizationServerMetadata(json.load(page))
+metadata.validate_response_types_supported()
+metadata.validate_introspection_endpoint_auth_methods_supported()
+assert "client_secret_basic" in metadata.introspection_endpoint_auth_methods_supported
+assert metadata["introspection_endpoint"] == told, metadata
+url = verifier + "/introspect"
 client = OAuth2Session("anything", caller, token_endpoint_auth_method="client_secret_basic")
 answer = client.introspect_token(url, token, token_type_hint="access_token")
 assert answer.status_code == 200, answer.text

@@ -112,7 +112,7 @@ table! {
     FORMER_ISSUER_URL: "former-issuer-url" "URL", Kind::Plain, None,
         "The issuer URL that --issuer-url is to replace, where the store holds this one. Access tokens in its name are denied from then on.";
     INTROSPECTION_ENDPOINT: "introspection-endpoint" "URL", Kind::Plain, None,
-        "Where callers reach the verifiers' /introspect: the metadata under /.well-known tell it. Give issuer and verifier the same.";
+        "Where callers reach the verifiers' /introspect: the metadata under /.well-known tell it. Give issuer and verifier the same. A reader of the metadata may then introspect where it checked keys, as Apache's mod_auth_openidc does.";
     ROLES_FILE: "roles-file" "FILE", Kind::Plain, None,
         "The role catalogue. Without it: the built-in one.";
 

@@ -89,14 +89,11 @@ impl UpConfig {
             operation: operation(&settings::UP_VERIFIER_HEALTH)?,
             dev,
         };
-        let mut issuer = IssuerConfig::read(sources, issuer)?;
-        let mut verifier = VerifierConfig::read(sources, verifier)?;
-        let scheme = if verifier.tls.is_some() { "https" } else { "http" };
-        let endpoint = issuer
-            .introspection_endpoint
-            .get_or_insert_with(|| format!("{scheme}://{}/introspect", verifier.http_listen));
-        verifier.introspection_endpoint = Some(endpoint.clone());
-        Ok(Self { issuer, verifier, data: data.into() })
+        Ok(Self {
+            issuer: IssuerConfig::read(sources, issuer)?,
+            verifier: VerifierConfig::read(sources, verifier)?,
+            data: data.into(),
+        })
     }
 }
 
