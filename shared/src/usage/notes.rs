@@ -5,7 +5,6 @@ mod tests;
 
 use std::{
     collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
@@ -31,31 +30,7 @@ const REPORT: usize = 1000;
 /// A power of two. More than the cores that would else wait for one another.
 const SHARDS: usize = 16;
 
-type Notes = HashMap<TokenId, Usage, BuildHasherDefault<IdHasher>>;
-
-/// Spreads ids, which a verifier notes of tokens alone that there are: nobody chooses them. The
-/// one number that an id is goes through a multiplication (Fibonacci hashing: Knuth, The Art of
-/// Computer Programming 3, section 6.4).
-#[derive(Default)]
-struct IdHasher(u64);
-
-impl Hasher for IdHasher {
-    fn write(&mut self, bytes: &[u8]) {
-        for byte in bytes {
-            self.write_i64((*byte).into());
-        }
-    }
-
-    fn write_i64(&mut self, id: i64) {
-        let mixed = (self.0 ^ id.cast_unsigned()).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-        // A map looks at the high bits and at the low ones.
-        self.0 = mixed ^ (mixed >> 32);
-    }
-
-    fn finish(&self) -> u64 {
-        self.0
-    }
-}
+type Notes = HashMap<TokenId, Usage, foldhash::fast::RandomState>;
 
 /// Uses of tokens, held in memory until the store has them.
 ///

@@ -186,7 +186,8 @@ impl Link {
         self.vouch(at);
     }
 
-    /// Waits until they have said so at this instant or later; `ask` makes them speak.
+    /// Waits until they have said so at this instant or later; `ask` makes them speak. Where
+    /// writes are not confirmed, there is nothing to wait for.
     ///
     /// # Errors
     /// [`StoreError::NotConfirmed`]: what was written before it may be lost yet.
@@ -196,6 +197,9 @@ impl Link {
         deadline: Instant,
         ask: impl Fn(),
     ) -> Result<(), StoreError> {
+        if self.waiting.is_none() {
+            return Ok(());
+        }
         let mut witnessed = self.witnessed.subscribe();
         ask();
         let since = |at: &Option<Instant>| at.is_some_and(|at| at >= since);

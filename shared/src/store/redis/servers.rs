@@ -203,9 +203,7 @@ impl Servers {
         match &self.topology {
             Kind::One(kept) => {
                 answer.link.confirm(&self.names.mark(None), false).await?;
-                if !self.settings.guarantee.is_none() {
-                    kept.until_safe(&answer.link, self.deadline()).await?;
-                }
+                kept.until_safe(&answer.link, self.deadline()).await?;
                 answer.link.until_settled().await;
                 Ok(())
             }

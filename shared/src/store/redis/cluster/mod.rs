@@ -143,9 +143,6 @@ impl Cluster {
         let slot = own_slot.filter(|_| !answer.asking).unwrap_or_else(|| slot_of(name));
         let mark = self.shared.names.mark(Some(&tag_of(slot)));
         answer.link.confirm(&mark, answer.asking).await?;
-        if self.shared.settings.guarantee.is_none() {
-            return Ok(());
-        }
         let now = Instant::now();
         let deadline = now + self.shared.settings.deadline;
         answer.link.until_witnessed(now, deadline, || self.shared.ask_all()).await
