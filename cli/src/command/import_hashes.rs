@@ -67,7 +67,7 @@ pub(crate) struct ImportHashesArgs {
 
 pub(crate) async fn run(args: ImportHashesArgs, context: &Context) -> Result<(), Failure> {
     let (url, options) = args.store.resolve(context)?;
-    let (store, rng) = (store::open(&url, options)?, SystemRandom::new());
+    let (store, rng) = (store::open_existing(&url, options)?, SystemRandom::new());
     let away = |error: ForeignError| Failure::StoreAway(error.to_string());
     let importer = Importer::new(&*store, &rng).await;
     let mut importer = importer.map_err(|error| away(error.into()))?;

@@ -55,7 +55,7 @@ pub(crate) async fn run(args: ResetPasswordArgs, context: &Context) -> Result<()
         password::new(args.password_stdin, context)?
     };
     let (url, options) = args.store.resolve(context)?;
-    let store = store::open(&url, options)?;
+    let store = store::open_existing(&url, options)?;
     let reset =
         Reset { username: &args.username, password: password.expose(), role: args.role.as_deref() };
     let user = tessera_issuer::reset_password(store, &reset).await?;
