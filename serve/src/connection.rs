@@ -6,7 +6,7 @@ use http_body::Body;
 use hyper::{
     body::Incoming, rt::bounds::Http2ServerConnExec, server::conn::http2, service::HttpService,
 };
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     net::TcpStream,
@@ -15,7 +15,7 @@ use tokio_rustls::{TlsAcceptor, rustls::pki_types::CertificateDer, server::TlsSt
 
 use crate::{
     CALL_TIMEOUT, HEADER_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAMS_PER_CONNECTION,
-    accept::Pass, opening::Opening, unread::Unread,
+    accept::Pass, opening::Opening, turn::FirstTurns, unread::Unread,
 };
 
 /// A caller that has not said its first word so long after connecting is let go, and one
@@ -53,7 +53,7 @@ impl Connection {
         S::Error: Into<Box<dyn Error + Send + Sync>>,
         B: Body + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
-        TokioExecutor: Http2ServerConnExec<S::Future, B>,
+        FirstTurns: Http2ServerConnExec<S::Future, B>,
     {
         let Self { pass, tls, max_age } = self;
         let unread = pass.unread();
@@ -110,21 +110,23 @@ async fn serve_on<S, B>(
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     B: Body + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
-    TokioExecutor: Http2ServerConnExec<S::Future, B>,
+    FirstTurns: Http2ServerConnExec<S::Future, B>,
 {
-    let mut serving =
-        pin!(limits().serve_connection(TokioIo::new(Opening::new(stream, FIRST_WORD)), calls));
+    let turns = FirstTurns::default();
+    let stream = TokioIo::new(Opening::new(stream, FIRST_WORD));
+    let mut serving = pin!(limits(turns.clone()).serve_connection(stream, calls));
     let limit = tokio::select! {
-        ended = &mut serving => return tell(ended),
+        ended = turns.drive(serving.as_mut()) => return tell(ended),
         () = pass.asked_to_stop() => None,
         // A stream without an end, such as a health watch, does not keep it for ever.
         () = at_the_age(max_age) => Some(CALL_TIMEOUT),
         () = unread.too_long() => Some(OTHER_CALLS),
     };
     serving.as_mut().graceful_shutdown();
+    let serving = turns.drive(serving);
     match limit {
-        None => tell(serving.as_mut().await),
-        Some(limit) => tokio::time::timeout(limit, serving.as_mut()).await.map_or((), tell),
+        None => tell(serving.await),
+        Some(limit) => tokio::time::timeout(limit, serving).await.map_or((), tell),
     }
 }
 
@@ -141,8 +143,8 @@ fn tell(ended: hyper::Result<()>) {
     }
 }
 
-fn limits() -> http2::Builder<TokioExecutor> {
-    let mut builder = http2::Builder::new(TokioExecutor::new());
+fn limits(turns: FirstTurns) -> http2::Builder<FirstTurns> {
+    let mut builder = http2::Builder::new(turns);
     builder
         .timer(TokioTimer::new())
         .auto_date_header(false)

@@ -19,6 +19,7 @@ pub mod request;
 pub mod room;
 pub mod tls;
 pub mod trace;
+pub mod turn;
 pub mod unread;
 pub mod unreadable;
 pub mod well_known;

@@ -3,89 +3,18 @@
 //! The issuer publishes the catalogue in the store, and verifiers read it there.
 //! A role is at most another when its scopes are a subset of the other's.
 
-use std::{collections::BTreeSet, sync::Arc};
+mod scopes;
+
+use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
+
+pub use self::scopes::{LONGEST_SCOPE, ScopeSet, is_scope};
 
 /// The scope that opens `AdminService`.
 pub const ADMIN_SCOPE: &str = "tessera:admin";
 
-/// No scope is longer, in bytes.
-pub const LONGEST_SCOPE: usize = 128;
 const DEFAULT_CATALOGUE: &str = include_str!("roles.toml");
-
-/// A set of scopes, sorted, and cheap to clone. The default is the empty set, which
-/// allows nothing.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "BTreeSet<String>", into = "BTreeSet<String>")]
-pub struct ScopeSet(Arc<BTreeSet<String>>);
-
-impl ScopeSet {
-    /// Whether `scope` is in the set.
-    pub fn contains(&self, scope: &str) -> bool {
-        self.0.contains(scope)
-    }
-
-    /// Whether every scope of this set is in `other` too.
-    pub fn is_within(&self, other: &Self) -> bool {
-        self.0.is_subset(&other.0)
-    }
-
-    /// The scopes that are in both.
-    #[must_use]
-    pub fn intersection(&self, other: &Self) -> Self {
-        // A token's role is nearly always within its owner's.
-        if self.is_within(other) {
-            return self.clone();
-        }
-        self.0.intersection(&other.0).cloned().collect()
-    }
-
-    /// The scopes, sorted.
-    pub fn iter(&self) -> impl Iterator<Item = &str> {
-        self.0.iter().map(String::as_str)
-    }
-
-    /// The `scope` claim: the scopes with a space between (RFC 8693, section 4.2).
-    pub fn to_claim(&self) -> String {
-        self.iter().collect::<Vec<_>>().join(" ")
-    }
-
-    /// Reads a `scope` claim.
-    pub fn from_claim(claim: &str) -> Self {
-        claim.split(' ').filter(|scope| !scope.is_empty()).map(str::to_owned).collect()
-    }
-}
-
-impl FromIterator<String> for ScopeSet {
-    fn from_iter<T: IntoIterator<Item = String>>(scopes: T) -> Self {
-        Self(Arc::new(scopes.into_iter().collect()))
-    }
-}
-
-impl From<BTreeSet<String>> for ScopeSet {
-    fn from(scopes: BTreeSet<String>) -> Self {
-        Self(Arc::new(scopes))
-    }
-}
-
-impl From<ScopeSet> for BTreeSet<String> {
-    fn from(scopes: ScopeSet) -> Self {
-        Arc::unwrap_or_clone(scopes.0)
-    }
-}
-
-/// Whether `text` is a scope: `service:action`, each part of `a-z 0-9 - _ .`, at most 128 bytes.
-pub fn is_scope(text: &str) -> bool {
-    let part = |part: &str| {
-        !part.is_empty()
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"-_.".contains(&b))
-    };
-    text.len() <= LONGEST_SCOPE
-        && text.split_once(':').is_some_and(|(service, action)| part(service) && part(action))
-}
 
 /// A named set of scopes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -180,7 +109,7 @@ impl Catalogue {
         self.roles
             .iter()
             .filter(|role| role.scopes.contains(ADMIN_SCOPE))
-            .max_by_key(|role| (role.scopes.0.len(), std::cmp::Reverse(role.id)))
+            .max_by_key(|role| (role.scopes.iter().count(), std::cmp::Reverse(role.id)))
     }
 
     fn checked(mut self) -> Result<Self, CatalogueError> {

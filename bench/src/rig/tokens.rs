@@ -205,7 +205,7 @@ fn first_session(issuer: String) -> Result<AccessClaims, NotAnId> {
         not_before: None,
         jti: String::new(),
         role: "Engineers".to_owned(),
-        scope: "cdn:purge cdn:prefetch cdn:read".to_owned(),
+        scope: "cdn:prefetch cdn:purge cdn:read".to_owned(),
         name: "admin".to_owned(),
         allowed_cidrs: Vec::new(),
     })

@@ -3,7 +3,7 @@
 use tessera_shared::{
     id::{AccountId, UserId},
     record::User,
-    role::ADMIN_SCOPE,
+    role::{ADMIN_SCOPE, ScopeSet},
     store::records,
 };
 
@@ -47,7 +47,7 @@ pub(crate) async fn tenant(issuer: &Issuer) -> (AccountId, Caller) {
 pub(super) async fn weak_admin(issuer: &Issuer) -> Caller {
     let mut caller = issuer.admin().await;
     let scopes = [ADMIN_SCOPE, "cdn:purge", "cdn:prefetch"];
-    caller.principal.scopes = scopes.map(str::to_owned).into_iter().collect();
+    caller.principal.scopes = ScopeSet::from_claim(&scopes.join(" "));
     caller
 }
 

@@ -175,12 +175,10 @@ impl Known {
 impl Grant {
     /// In bytes, what holding it costs.
     pub(super) fn size(&self) -> usize {
-        let texts = |texts: &mut dyn Iterator<Item = &str>| -> usize {
-            texts.map(|text| size_of::<String>() + text.len()).sum()
-        };
-        let audiences = texts(&mut self.audiences.iter().map(String::as_str));
-        let scopes = texts(&mut self.scopes.iter());
-        size_of::<Self>() + 2 * size_of::<usize>() + self.encoded.len() + audiences + scopes
+        let audience = |audience: &String| size_of::<String>() + audience.len();
+        let audiences: usize = self.audiences.iter().map(audience).sum();
+        let own = size_of::<Self>() + 2 * size_of::<usize>() + self.encoded.len();
+        own + audiences + self.scopes.size()
     }
 }
 
