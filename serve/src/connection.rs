@@ -15,7 +15,7 @@ use tokio_rustls::{TlsAcceptor, rustls::pki_types::CertificateDer, server::TlsSt
 
 use crate::{
     CALL_TIMEOUT, HEADER_BYTES, KEEPALIVE_INTERVAL, KEEPALIVE_TIMEOUT, STREAMS_PER_CONNECTION,
-    accept::Pass, opening::Opening, turn::FirstTurns, unread::Unread,
+    accept::Pass, opening::Opening, room::Room, turn::Turns, unread::Unread,
 };
 
 /// A caller that has not said its first word so long after connecting is let go, and one
@@ -42,32 +42,36 @@ pub struct Peer {
     pub certificate: Option<CertificateDer<'static>>,
     /// What it was answered and has not read.
     pub unread: Arc<Unread>,
+    /// For its calls of health and reflection.
+    pub exempt: Arc<Room>,
 }
 
 impl Connection {
     /// Serves the caller at the other end of `stream` with what `calls` makes for it, until
     /// it leaves, or until the gate closes or its time is over and its calls are answered.
-    pub async fn serve<S, B>(self, stream: TcpStream, calls: impl FnOnce(&Peer) -> S)
+    pub async fn serve<S, B, T>(self, stream: TcpStream, turns: T, calls: impl FnOnce(&Peer) -> S)
     where
+        T: Turns,
+        T::Executor: Http2ServerConnExec<S::Future, B>,
         S: HttpService<Incoming, ResBody = B>,
         S::Error: Into<Box<dyn Error + Send + Sync>>,
         B: Body + 'static,
         B::Error: Into<Box<dyn Error + Send + Sync>>,
-        FirstTurns: Http2ServerConnExec<S::Future, B>,
     {
         let Self { pass, tls, max_age } = self;
         let unread = pass.unread();
+        let exempt = Room::of_exempt_calls();
         match Opened::of(stream, tls).await {
             Some(Opened::Plain(stream)) => {
-                let calls = calls(&Peer { certificate: None, unread: unread.clone() });
-                serve_on(pass, max_age, &unread, stream, calls).await;
+                let calls = calls(&Peer { certificate: None, unread: unread.clone(), exempt });
+                serve_on(pass, max_age, &unread, stream, turns, calls).await;
             }
             Some(Opened::Tls(stream)) => {
                 let certificates = stream.get_ref().1.peer_certificates();
                 let certificate = certificates.and_then(<[_]>::first).cloned();
                 let certificate = certificate.map(|it| it.into_owned());
-                let calls = calls(&Peer { certificate, unread: unread.clone() });
-                serve_on(pass, max_age, &unread, *stream, calls).await;
+                let calls = calls(&Peer { certificate, unread: unread.clone(), exempt });
+                serve_on(pass, max_age, &unread, *stream, turns, calls).await;
             }
             None => {}
         }
@@ -99,22 +103,23 @@ impl Opened {
     }
 }
 
-async fn serve_on<S, B>(
+async fn serve_on<S, B, T>(
     mut pass: Pass,
     max_age: Option<Duration>,
     unread: &Unread,
     stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    mut turns: T,
     calls: S,
 ) where
+    T: Turns,
+    T::Executor: Http2ServerConnExec<S::Future, B>,
     S: HttpService<Incoming, ResBody = B>,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
     B: Body + 'static,
     B::Error: Into<Box<dyn Error + Send + Sync>>,
-    FirstTurns: Http2ServerConnExec<S::Future, B>,
 {
-    let turns = FirstTurns::default();
     let stream = TokioIo::new(Opening::new(stream, FIRST_WORD));
-    let mut serving = pin!(limits(turns.clone()).serve_connection(stream, calls));
+    let mut serving = pin!(limits(turns.executor()).serve_connection(stream, calls));
     let limit = tokio::select! {
         ended = turns.drive(serving.as_mut()) => return tell(ended),
         () = pass.asked_to_stop() => None,
@@ -143,8 +148,8 @@ fn tell(ended: hyper::Result<()>) {
     }
 }
 
-fn limits(turns: FirstTurns) -> http2::Builder<FirstTurns> {
-    let mut builder = http2::Builder::new(turns);
+fn limits<E: Clone>(executor: E) -> http2::Builder<E> {
+    let mut builder = http2::Builder::new(executor);
     builder
         .timer(TokioTimer::new())
         .auto_date_header(false)

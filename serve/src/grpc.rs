@@ -11,6 +11,8 @@ use tower::{Service, ServiceExt as _};
 use crate::{
     accept::{Gate, accept},
     connection::Peer,
+    room::{EXEMPT, overloaded},
+    turn::InTasks,
     unread::Counted,
 };
 
@@ -36,14 +38,25 @@ pub async fn grpc<S>(
         let info = TcpConnectInfo { local_addr: stream.local_addr().ok(), remote_addr: Some(peer) };
         let service = service.clone();
         let calls = |peer: &Peer| {
-            let unread = peer.unread.clone();
+            let (unread, exempt) = (peer.unread.clone(), peer.exempt.clone());
             service_fn(move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(info.clone());
+                let is_exempt = request.uri().path().starts_with(EXEMPT);
+                let place = is_exempt.then(|| exempt.enter());
                 let (answer, unread) = (service.clone().oneshot(request), unread.clone());
-                async move { answer.await.map(|it| it.map(|body| Counted::new(body, unread))) }
+                async move {
+                    let answer = match place {
+                        Some(None) => overloaded().into_http(),
+                        _ => answer.await?,
+                    };
+                    let place = place.flatten();
+                    Ok::<_, Infallible>(
+                        answer.map(|body| Counted::new(body, unread).keeping(place)),
+                    )
+                }
             })
         };
-        tokio::spawn(connection.serve(stream, calls));
+        tokio::spawn(connection.serve(stream, InTasks, calls));
     })
     .await;
     drop(listener);

@@ -21,9 +21,12 @@ use tower::Service;
 
 use crate::metrics::{Collector, DescriptorEncoder, NO_LABELS, counter, gauge};
 
-/// Whose calls are never sent away: whether a service is overloaded must not decide whether
-/// it is alive.
-const EXEMPT: &str = "/grpc.";
+/// Whose calls are never sent away for those of others: whether a service is overloaded must
+/// not decide whether it is alive.
+pub const EXEMPT: &str = "/grpc.";
+
+/// Such calls of one connection at a time. A watch of health lasts, and anybody may begin one.
+const EXEMPT_CALLS: usize = 64;
 
 /// Room for so many.
 #[derive(Debug)]
@@ -39,6 +42,11 @@ impl Room {
     pub fn new(most: usize) -> Arc<Self> {
         let (let_in, sent_away) = (AtomicU64::new(0), AtomicU64::new(0));
         Arc::new(Self { most, inside: AtomicUsize::new(0), let_in, sent_away })
+    }
+
+    /// Room for one connection's calls of health and reflection.
+    pub(crate) fn of_exempt_calls() -> Arc<Self> {
+        Self::new(EXEMPT_CALLS)
     }
 
     /// A place, if there is one.

@@ -1,125 +1,219 @@
-//! The first turn of a call, in the task of its connection.
+//! Where the calls of a connection have their turns: in tasks of their own, or in the task of
+//! the connection.
 //!
-//! A call that needs to wait for nobody, as nearly all do that memory answers, ends in its
-//! first turn. As a task of its own it would first be made one, listed, queued, woken and
-//! removed again, which costs more than the answer. So a call becomes a task only when its
-//! first turn leaves it waiting.
+//! To be made a task, listed, queued, woken and removed again costs a call more than most
+//! answers from memory do, and where one thread serves the connection it gains nothing. So
+//! there a call is polled by its connection: for the first time when it has arrived, and then
+//! whenever it is woken. Its waker belongs to a slot, which the next call takes over.
 //!
-//! The turns are taken after the connection's own, not within: there each answer would be
-//! written to the socket by itself.
+//! Calls have their turns after the connection has had its own, not within: there each answer
+//! would be written to the socket by itself.
+
+#[cfg(test)]
+mod tests;
 
 use std::{
+    future::poll_fn,
     panic::{AssertUnwindSafe, catch_unwind},
-    pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
-    task::{Context, Poll, Waker},
+    pin::{Pin, pin},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    task::{Context, Poll, Wake, Waker},
 };
 
 use hyper::rt::Executor;
+use hyper_util::rt::TokioExecutor;
+use tokio::task::unconstrained;
 
-/// Calls of one connection that get their first turn in a row; more become tasks at once, so that other
+/// First turns in a row; others wait for the next turn of the connection, so that other
 /// connections need not wait for all of them.
 const IN_A_ROW: usize = 128;
 
 type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// The calls of one connection that have not had their first turn.
-#[derive(Clone, Default)]
-pub struct FirstTurns(Arc<Mutex<Vec<Call>>>);
+/// Where the calls of one connection have their turns.
+pub trait Turns {
+    /// What hyper gives a call to when it has arrived.
+    type Executor: Clone;
 
-impl<F: Future<Output = ()> + Send + 'static> Executor<F> for FirstTurns {
+    /// That, for this connection.
+    fn executor(&self) -> Self::Executor;
+
+    /// Drives the connection, and the calls that came with it as far as nobody else does, to
+    /// the end of the connection.
+    fn drive<C: Future>(&mut self, connection: Pin<&mut C>) -> impl Future<Output = C::Output>;
+}
+
+/// In tasks of their own, for a runtime that has many threads.
+#[derive(Debug)]
+pub struct InTasks;
+
+impl Turns for InTasks {
+    type Executor = TokioExecutor;
+
+    fn executor(&self) -> TokioExecutor {
+        TokioExecutor::new()
+    }
+
+    fn drive<C: Future>(&mut self, connection: Pin<&mut C>) -> impl Future<Output = C::Output> {
+        connection
+    }
+}
+
+/// In the task of the connection, for a runtime that has one thread. They end with it.
+#[derive(Default)]
+pub struct InConnection {
+    told: Arc<Told>,
+    slots: Vec<Slot>,
+    free: Vec<usize>,
+    /// Between turns, what has not had its first one.
+    arrived: Vec<Call>,
+    /// Between turns empty.
+    woken: Vec<usize>,
+}
+
+/// What others tell the task of the connection.
+#[derive(Default)]
+struct Told {
+    arrived: Mutex<Vec<Call>>,
+    /// Slots whose calls have something to do.
+    woken: Mutex<Vec<usize>>,
+    connection: Mutex<Option<Waker>>,
+}
+
+/// Takes the calls of one connection.
+#[derive(Clone)]
+pub struct Arrivals(Arc<Told>);
+
+struct Slot {
+    bell: Arc<Bell>,
+    waker: Waker,
+    call: Option<Call>,
+}
+
+/// Wakes the call in one slot, whichever it is by then.
+struct Bell {
+    told: Arc<Told>,
+    slot: usize,
+    rung: AtomicBool,
+}
+
+impl<F: Future<Output = ()> + Send + 'static> Executor<F> for Arrivals {
     fn execute(&self, call: F) {
-        let mut calls = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if calls.len() < IN_A_ROW {
-            calls.push(Box::pin(call));
-        } else {
-            drop(tokio::spawn(call));
+        lock(&self.0.arrived).push(Box::pin(call));
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.rung.swap(true, SeqCst) {
+            return;
+        }
+        let mut woken = lock(&self.told.woken);
+        woken.push(self.slot);
+        // Who rang before it has woken the connection, which has not looked since.
+        if woken.len() > 1 {
+            return;
+        }
+        drop(woken);
+        if let Some(connection) = &*lock(&self.told.connection) {
+            connection.wake_by_ref();
         }
     }
 }
 
-impl FirstTurns {
-    /// Drives `connection`, and after each of its turns the calls that came with it.
-    pub(crate) async fn drive<C: Future>(&self, mut connection: Pin<&mut C>) -> C::Output {
-        let mut spare = Vec::new();
-        std::future::poll_fn(|context| {
-            let ended = connection.as_mut().poll(context);
-            self.take(&mut spare);
-            ended
+impl Turns for InConnection {
+    type Executor = Arrivals;
+
+    fn executor(&self) -> Arrivals {
+        Arrivals(self.told.clone())
+    }
+
+    async fn drive<C: Future>(&mut self, mut connection: Pin<&mut C>) -> C::Output {
+        poll_fn(|context| {
+            self.listen(context);
+            // What they answer goes out with the connection's turn.
+            self.unhurried(Self::go_on);
+            let turn = connection.as_mut().poll(context);
+            self.unhurried(Self::begin);
+            if !self.arrived.is_empty() {
+                context.waker().wake_by_ref();
+            }
+            turn
         })
         .await
     }
+}
 
-    fn take(&self, spare: &mut Vec<Call>) {
-        std::mem::swap(spare, &mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
-        for mut call in spare.drain(..) {
-            // Whom it waits for it will tell its task, when that has its first turn.
-            let mut nobody = Context::from_waker(Waker::noop());
-            // As in a task of its own, what fails takes nobody along.
-            let turn = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut nobody)));
-            if let Ok(Poll::Pending) = turn {
-                drop(tokio::spawn(call));
+impl InConnection {
+    fn listen(&self, context: &Context<'_>) {
+        let mut connection = lock(&self.told.connection);
+        if !connection.as_ref().is_some_and(|known| known.will_wake(context.waker())) {
+            *connection = Some(context.waker().clone());
+        }
+    }
+
+    /// Gives turns which take nothing of what the runtime allows the connection's own: it
+    /// would be used up by a few, and the others be woken for nothing.
+    fn unhurried(&mut self, turns: fn(&mut Self)) {
+        let turns = pin!(unconstrained(poll_fn(|_| Poll::Ready(turns(self)))));
+        // Ready at once.
+        let _ = turns.poll(&mut Context::from_waker(Waker::noop()));
+    }
+
+    /// A turn for each call that was woken.
+    fn go_on(&mut self) {
+        let mut woken = std::mem::take(&mut self.woken);
+        woken.append(&mut lock(&self.told.woken));
+        for number in woken.drain(..) {
+            self.turn(number);
+        }
+        self.woken = woken;
+    }
+
+    /// The first turn of each call that has arrived.
+    fn begin(&mut self) {
+        let mut arrived = std::mem::take(&mut self.arrived);
+        arrived.append(&mut lock(&self.told.arrived));
+        for call in arrived.drain(..arrived.len().min(IN_A_ROW)) {
+            let number = self.free.pop().unwrap_or_else(|| self.add_slot());
+            if let Some(slot) = self.slots.get_mut(number) {
+                slot.call = Some(call);
             }
+            self.turn(number);
+        }
+        self.arrived = arrived;
+    }
+
+    fn add_slot(&mut self) -> usize {
+        let (told, slot) = (self.told.clone(), self.slots.len());
+        let bell = Arc::new(Bell { told, slot, rung: AtomicBool::new(false) });
+        let waker = Waker::from(bell.clone());
+        self.slots.push(Slot { bell, waker, call: None });
+        slot
+    }
+
+    fn turn(&mut self, number: usize) {
+        let Some(slot) = self.slots.get_mut(number) else { return };
+        // Before the turn, which sees what came before: what comes from now on asks for another.
+        slot.bell.rung.swap(false, SeqCst);
+        let Some(call) = &mut slot.call else { return };
+        let mut context = Context::from_waker(&slot.waker);
+        // As in a task of its own, what fails takes nobody along.
+        let turn = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut context)));
+        if !matches!(turn, Ok(Poll::Pending)) {
+            slot.call = None;
+            self.free.push(number);
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use std::{pin::pin, sync::mpsc, time::Duration};
-
-    use tokio::{sync::oneshot, time::timeout};
-
-    use super::*;
-
-    const SOON: Duration = Duration::from_secs(30);
-
-    /// A connection that brings these calls, and ends.
-    async fn bring(turns: &FirstTurns, calls: Vec<Call>) {
-        let bringing = async { calls.into_iter().for_each(|call| turns.execute(call)) };
-        turns.drive(pin!(bringing)).await;
-    }
-
-    #[tokio::test]
-    async fn a_call_that_waits_for_nobody_ends_with_the_turn_that_brought_it() {
-        let turns = FirstTurns::default();
-        let (told, ends) = mpsc::channel();
-        bring(&turns, vec![Box::pin(async move { told.send("now").unwrap() })]).await;
-        assert_eq!(ends.try_recv(), Ok("now"));
-    }
-
-    #[tokio::test]
-    async fn a_call_that_waits_goes_on_in_a_task_of_its_own() {
-        let turns = FirstTurns::default();
-        let (answer, answered) = oneshot::channel();
-        let (told, ended) = oneshot::channel();
-        let waits = async move { told.send(answered.await.unwrap()).unwrap() };
-        bring(&turns, vec![Box::pin(waits)]).await;
-        answer.send("later").unwrap();
-        assert_eq!(timeout(SOON, ended).await.unwrap(), Ok("later"));
-    }
-
-    #[tokio::test]
-    async fn a_call_that_fails_takes_no_other_along() {
-        let turns = FirstTurns::default();
-        let (told, ends) = mpsc::channel();
-        let fails = Box::pin(async { panic!("as the test wants") });
-        bring(&turns, vec![fails, Box::pin(async move { told.send("still").unwrap() })]).await;
-        assert_eq!(ends.try_recv(), Ok("still"));
-    }
-
-    #[tokio::test]
-    async fn more_than_one_turn_has_room_for_are_tasks_at_once() {
-        let turns = FirstTurns::default();
-        let (told, ends) = mpsc::channel();
-        let call = |_| -> Call {
-            let told = told.clone();
-            Box::pin(async move { told.send(()).unwrap() })
-        };
-        bring(&turns, (0..IN_A_ROW + 10).map(call).collect()).await;
-        assert_eq!(ends.try_iter().count(), IN_A_ROW, "no other task had a turn yet");
-        drop(told);
-        let rest = tokio::task::spawn_blocking(move || ends.iter().count());
-        assert_eq!(timeout(SOON, rest).await.unwrap().unwrap(), 10);
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

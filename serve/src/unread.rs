@@ -21,7 +21,10 @@ use http_body::{Body, Frame, SizeHint};
 use prost::bytes::{Buf, Bytes};
 use tokio::time::Instant;
 
-use crate::{CALL_TIMEOUT, room::overloaded};
+use crate::{
+    CALL_TIMEOUT,
+    room::{Place, overloaded},
+};
 
 /// An answer of more bytes than this is counted.
 const SMALL: usize = 2 * 1024;
@@ -172,12 +175,19 @@ fn forget_read(answers: &mut VecDeque<Weak<Answer>>) {
 pub struct Counted<B> {
     body: B,
     unread: Arc<Unread>,
+    _place: Option<Place>,
 }
 
 impl<B> Counted<B> {
     /// Counts the pieces of `body` as what the caller of `unread` has not read.
     pub fn new(body: B, unread: Arc<Unread>) -> Self {
-        Self { body, unread }
+        Self { body, unread, _place: None }
+    }
+
+    /// The same, keeping the place of its call to its end.
+    #[must_use]
+    pub fn keeping(self, place: Option<Place>) -> Self {
+        Self { _place: place, ..self }
     }
 }
 

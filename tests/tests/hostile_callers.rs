@@ -1,5 +1,5 @@
-//! Callers that take more than their share: of connections over HTTP, and of memory with
-//! requests that never end. Others are served on.
+//! Callers that take more than their share: of connections over HTTP, of memory with
+//! requests that never end, of watches of health. Others are served on.
 
 use std::{convert::Infallible, net::SocketAddr};
 
@@ -20,6 +20,11 @@ use tessera_tests::{
 };
 use tokio::{io::AsyncReadExt as _, net::TcpStream, task::JoinSet};
 use tokio_stream::StreamExt as _;
+use tonic::{Code, Status, transport::Channel};
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+use tonic_types::StatusExt as _;
 
 /// A message that its caller announces, in bytes: nearly the largest.
 const ANNOUNCED: u32 = 16 * 1024 * 1024;
@@ -111,6 +116,40 @@ async fn requests_that_never_end_take_their_share_of_memory_and_no_more() {
         async move { verifier.batch_verify(large).await.ok() }
     })
     .await;
+}
+
+#[tokio::test]
+async fn watches_of_health_are_limited_on_one_connection_and_not_on_others() {
+    let system = Backend::Embedded.start_all_with(&[]).await;
+    for place in [system.issuer_place(), system.verifier_places()[0]] {
+        let one = HealthClient::new(client::channel(place.grpc));
+        let watch = |mut health: HealthClient<Channel>| async move {
+            Ok(health.watch(HealthCheckRequest::default()).await?.into_inner())
+        };
+        let (mut watches, mut refused) = (Vec::new(), Vec::<Status>::new());
+        for _ in 0..100 {
+            match watch(one.clone()).await {
+                Ok(mut watch) => {
+                    let told = watch.message().await.unwrap().unwrap();
+                    assert_eq!(told.status(), ServingStatus::Serving);
+                    watches.push(watch);
+                }
+                Err(status) => refused.push(status),
+            }
+        }
+        assert_eq!((watches.len(), refused.len()), (64, 36));
+        for status in refused {
+            assert_eq!(status.code(), Code::ResourceExhausted);
+            assert_eq!(status.get_details_error_info().unwrap().reason, "OVERLOADED");
+        }
+        let mut other = HealthClient::new(client::channel(place.grpc));
+        other.check(HealthCheckRequest::default()).await.unwrap();
+        drop(watches);
+        eventually("the places of those that ended", || async {
+            one.clone().check(HealthCheckRequest::default()).await.ok()
+        })
+        .await;
+    }
 }
 
 async fn connect(address: SocketAddr) -> SendRequest<Body> {

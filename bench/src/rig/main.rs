@@ -56,9 +56,9 @@ struct Options {
     #[arg(long, default_value_t = 8)]
     connections: usize,
 
-    /// Streams in flight on each connection
-    #[arg(long, default_value_t = 100)]
-    streams: usize,
+    /// Streams in flight on each connection [default: 100, and 10 where all wait for the store]
+    #[arg(long)]
+    streams: Option<usize>,
 
     /// Tokens, where a scenario lets one choose
     #[arg(long)]

@@ -35,6 +35,11 @@ pub(crate) struct Sample {
     pub(crate) begun: usize,
 }
 
+/// Streams in flight on each connection: enough to keep a server busy, and so few that each
+/// need not wait for many others.
+pub(crate) const MANY: usize = 100;
+const FEW: usize = 10;
+
 /// How hard to push.
 #[derive(Clone)]
 pub(crate) struct Push {
@@ -44,12 +49,22 @@ pub(crate) struct Push {
 }
 
 impl Push {
-    /// With the connections and streams that the command line gives.
+    /// With the connections and streams that the command line gives, else 100 streams.
     pub(crate) fn new(options: &Options, bodies: Bodies) -> Self {
+        Self::with(options, bodies, MANY)
+    }
+
+    /// With the connections and streams that the command line gives, else 10 streams: where
+    /// the place in the queue of one store connection is not the subject.
+    pub(crate) fn of_few(options: &Options, bodies: Bodies) -> Self {
+        Self::with(options, bodies, FEW)
+    }
+
+    fn with(options: &Options, bodies: Bodies, streams: usize) -> Self {
         Self {
             bodies: Arc::new(bodies),
             connections: options.connections,
-            streams: options.streams,
+            streams: options.streams.unwrap_or(streams),
         }
     }
 

@@ -16,7 +16,11 @@ use std::{
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use prost::bytes::Bytes;
-use tessera_serve::{connection::Peer, room::overloaded, unread::Unread};
+use tessera_serve::{
+    connection::Peer,
+    room::{Room, overloaded},
+    unread::Unread,
+};
 use tonic::Status;
 
 use super::workers::Post;
@@ -35,12 +39,15 @@ pub(super) struct Caller {
     held: AtomicUsize,
     /// What it was answered and has not read.
     pub(super) unread: Arc<Unread>,
+    /// For its calls of health and reflection.
+    pub(super) exempt: Arc<Room>,
 }
 
 impl Caller {
     pub(super) fn new(post: Arc<Post>, peer: &Peer) -> Self {
         let trusted = post.service.callers.trust(peer);
-        Self { post, trusted, held: AtomicUsize::new(0), unread: peer.unread.clone() }
+        let (unread, exempt) = (peer.unread.clone(), peer.exempt.clone());
+        Self { post, trusted, held: AtomicUsize::new(0), unread, exempt }
     }
 }
 

@@ -15,7 +15,7 @@ use tessera_serve::{
     deadline::{exceeded, time_allowed},
     metrics::status_of,
     request::RequestId,
-    room::overloaded,
+    room::{EXEMPT, overloaded},
     trace::{Parent, RpcSpan},
     unreadable::blame_the_caller,
 };
@@ -36,9 +36,6 @@ const BATCH_VERIFY: &str = "/tessera.v1.VerifierService/BatchVerify";
 /// What Envoy asks: its caller's trace may be told in the request that it describes, and is
 /// then for [`crate::authz`] to see.
 const CHECK: &str = "/envoy.service.auth.v3.Authorization/Check";
-
-/// What no list of callers keeps anybody from, and nobody traces: health and reflection.
-const OPEN: &str = "/grpc.";
 
 /// Answers every call of a connection.
 pub(super) async fn answer(
@@ -147,20 +144,21 @@ async fn ordinary(
 ) -> Response<Reply> {
     let service = &caller.post.service;
     let call = service.calls.begin(parts.uri.path());
-    let is_ours = !parts.uri.path().starts_with(OPEN);
-    let place = if is_ours { service.room.enter() } else { None };
-    let load = Load::of(&caller, place.is_some());
+    // What no list of callers keeps anybody from, and nobody traces: health and reflection.
+    let is_exempt = parts.uri.path().starts_with(EXEMPT);
+    let mut place = if is_exempt { caller.exempt.enter() } else { service.room.enter() };
+    let load = Load::of(&caller, place.is_some() && !is_exempt);
     let longest = time_allowed(&parts.headers);
     let answered = async {
         if !caller.trusted
-            && !parts.uri.path().starts_with(OPEN)
+            && !is_exempt
             && let Err(refused) =
                 Box::pin(service.callers.check(&service.api, &parts.headers)).await
         {
             return caller.own(Err(refused));
         }
         match parts.uri.path() {
-            _ if is_ours && place.is_none() => caller.own(Err(overloaded())),
+            _ if place.is_none() => caller.own(Err(overloaded())),
             VERIFY => caller.own(service.api_verify(first, body, &load).await),
             BATCH_VERIFY => caller.own(Box::pin(service.api_batch_verify(body, &load)).await),
             _ => {
@@ -169,7 +167,9 @@ async fn ordinary(
                 let body = Weighed { body, load: load.clone() };
                 let (response, code) =
                     Box::pin(service.routed(Request::from_parts(parts, body))).await;
-                (routed(response, &caller.unread), code)
+                // A watch of health has its place for as long as it lasts.
+                let place = if is_exempt { place.take() } else { None };
+                (routed(response, &caller.unread, place), code)
             }
         }
     };
@@ -197,7 +197,7 @@ impl Service {
     /// The span of a call, if it is to be traced.
     fn span(&self, parts: &Parts) -> Option<Box<RpcSpan>> {
         let path = parts.uri.path();
-        if path.starts_with(OPEN) || path == CHECK && Parent::of(&parts.headers) == Parent::None {
+        if path.starts_with(EXEMPT) || path == CHECK && Parent::of(&parts.headers) == Parent::None {
             return None;
         }
         self.traces.rpc(&parts.headers, || self.calls.names(path))

@@ -16,7 +16,7 @@ use hyper::{
 };
 use prost::bytes::{Buf, Bytes, BytesMut};
 use tessera_serve::{
-    room::overloaded,
+    room::{Place, overloaded},
     unread::{Counted, Piece, Unread},
 };
 use tonic::{Status, metadata::MetadataValue};
@@ -79,15 +79,16 @@ pub(super) fn reply(message: Piece) -> Response<Reply> {
 
 /// A response with a status that is not OK, and no message.
 pub(super) fn refuse(status: Status, unread: &Arc<Unread>) -> Response<Reply> {
-    routed(status.into_http(), unread)
+    routed(status.into_http(), unread, None)
 }
 
-/// What tonic answered.
+/// What tonic answered, keeping the place of its call to its end.
 pub(super) fn routed(
     response: Response<tonic::body::Body>,
     unread: &Arc<Unread>,
+    place: Option<Place>,
 ) -> Response<Reply> {
-    response.map(|body| Reply::Routed(Counted::new(body, unread.clone())))
+    response.map(|body| Reply::Routed(Counted::new(body, unread.clone()).keeping(place)))
 }
 
 impl Body for Reply {

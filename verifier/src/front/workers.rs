@@ -10,7 +10,7 @@ use std::{
 };
 
 use hyper::service::service_fn;
-use tessera_serve::{accept::Gate, connection::Peer, metrics::Tally};
+use tessera_serve::{accept::Gate, connection::Peer, metrics::Tally, turn::InConnection};
 use tokio::{
     net::TcpStream,
     runtime::{Builder, Handle},
@@ -75,7 +75,7 @@ impl Workers {
                 let caller = Arc::new(Caller::new(post, peer));
                 service_fn(move |request| call::answer(caller.clone(), request))
             };
-            connection.serve(stream, calls).await;
+            connection.serve(stream, InConnection::default(), calls).await;
         });
     }
 

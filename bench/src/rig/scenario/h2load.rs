@@ -9,7 +9,7 @@ use crate::{
     failure::{Failure, OrFail as _},
     load::Bodies,
     machine,
-    measure::Push,
+    measure::{MANY, Push},
     report::Row,
     system::{Server, ask},
 };
@@ -44,8 +44,9 @@ async fn push_by_h2load(
     let file = tempfile::NamedTempFile::new().or_fail("make a file for h2load")?;
     std::fs::write(file.path(), body).or_fail("write a file for h2load")?;
     let seconds = options.seconds.as_secs().max(1);
+    let streams = options.streams.unwrap_or(MANY);
     let mut command = std::process::Command::new("h2load");
-    command.args(["-c", &options.connections.to_string(), "-m", &options.streams.to_string()]);
+    command.args(["-c", &options.connections.to_string(), "-m", &streams.to_string()]);
     command.args(["-D", &seconds.to_string(), "-H", "content-type: application/grpc"]);
     command.args(["-H", "te: trailers", "-d"]).arg(file.path());
     command.arg(format!("http://{}/tessera.v1.VerifierService/Verify", server.address));

@@ -70,9 +70,7 @@ pub(super) async fn jwt_first_seen(options: Options) -> Result<Vec<Row>, Failure
 
 pub(super) async fn permanent_miss(options: Options) -> Result<Vec<Row>, Failure> {
     let (system, tokens) = permanent(&options, 1_000_000).await?;
-    // Ten in flight: the place in the queue of one store connection is not the subject.
-    let push =
-        Push { streams: options.streams.min(10), ..Push::new(&options, Bodies::verify(&tokens)) };
+    let push = Push::of_few(&options, Bodies::verify(&tokens));
     let pairs = pairs(&options, &system, &push, first(&tokens)?, Verifier::Fresh).await?;
     let note = repeats(&pairs, &push);
     let mut rows = rows_of("permanent-miss", &pairs);
@@ -95,7 +93,7 @@ pub(super) async fn permanent_strong(options: Options) -> Result<Vec<Row>, Failu
         ..VerifyRequest::default()
     };
     let bodies = Bodies::verify_with(&tokens, now);
-    let push = Push { streams: options.streams.min(10), ..Push::new(&options, bodies) };
+    let push = Push::of_few(&options, bodies);
     let pairs = pairs(&options, &system, &push, first(&tokens)?, Verifier::Warm).await?;
     Ok(rows_of("permanent-strong", &pairs))
 }
@@ -105,10 +103,7 @@ pub(super) async fn batch_100(options: Options) -> Result<Vec<Row>, Failure> {
     if tokens.len() < 100 {
         return Err(Failure::Absent("batch of 100: give --tokens 100 or more".to_owned()));
     }
-    let push = Push {
-        streams: options.streams.min(10),
-        ..Push::new(&options, Bodies::batch(&tokens, 100))
-    };
+    let push = Push::of_few(&options, Bodies::batch(&tokens, 100));
     let pairs = pairs(&options, &system, &push, first(&tokens)?, Verifier::Warm).await?;
     let tokens: Vec<f64> = pairs.iter().map(|(_, tessera)| tessera.rate * 100.0).collect();
     let mut rows = rows_of("batch-100", &pairs);
