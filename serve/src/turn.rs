@@ -162,7 +162,10 @@ impl InConnection {
     /// Gives turns which take nothing of what the runtime allows the connection's own: it
     /// would be used up by a few, and the others be woken for nothing.
     fn unhurried(&mut self, turns: fn(&mut Self)) {
-        let turns = pin!(unconstrained(poll_fn(|_| Poll::Ready(turns(self)))));
+        let turns = pin!(unconstrained(poll_fn(|_| {
+            turns(self);
+            Poll::Ready(())
+        })));
         // Ready at once.
         let _ = turns.poll(&mut Context::from_waker(Waker::noop()));
     }
