@@ -42,9 +42,10 @@ pub async fn grpc<S>(
             service_fn(move |mut request: Request<Incoming>| {
                 request.extensions_mut().insert(info.clone());
                 let is_exempt = request.uri().path().starts_with(EXEMPT);
-                let place = is_exempt.then(|| exempt.enter());
-                let (answer, unread) = (service.clone().oneshot(request), unread.clone());
+                let (unread, exempt) = (unread.clone(), exempt.clone());
+                let answer = service.clone().oneshot(request);
                 async move {
+                    let place = is_exempt.then(|| exempt.enter());
                     let answer = match place {
                         Some(None) => overloaded().into_http(),
                         _ => answer.await?,

@@ -27,9 +27,15 @@ use hyper::rt::Executor;
 use hyper_util::rt::TokioExecutor;
 use tokio::task::unconstrained;
 
-/// First turns in a row; others wait for the next turn of the connection, so that other
-/// connections need not wait for all of them.
+use crate::STREAMS_PER_CONNECTION;
+
+/// Calls that have their turns in a row; others wait for the next turn of the connection, so
+/// that other connections need not wait for all of them.
 const IN_A_ROW: usize = 128;
+
+/// Calls that may wait for their first turn. A client that resets what it has begun makes more than it has
+/// streams; more than these have their turns whatever others wait for.
+const MOST_WAITING: usize = STREAMS_PER_CONNECTION as usize;
 
 type Call = Pin<Box<dyn Future<Output = ()> + Send>>;
 
@@ -68,9 +74,9 @@ pub struct InConnection {
     told: Arc<Told>,
     slots: Vec<Slot>,
     free: Vec<usize>,
-    /// Between turns, what has not had its first one.
+    /// Between turns of the connection: what has not had its first one.
     arrived: Vec<Call>,
-    /// Between turns empty.
+    /// The same: what was woken and has not had its turn.
     woken: Vec<usize>,
 }
 
@@ -142,7 +148,7 @@ impl Turns for InConnection {
             self.unhurried(Self::go_on);
             let turn = connection.as_mut().poll(context);
             self.unhurried(Self::begin);
-            if !self.arrived.is_empty() {
+            if self.has_more() {
                 context.waker().wake_by_ref();
             }
             turn
@@ -170,21 +176,28 @@ impl InConnection {
         let _ = turns.poll(&mut Context::from_waker(Waker::noop()));
     }
 
-    /// A turn for each call that was woken.
+    /// Not all that came with the last turn. What is an upgrade comes to hyper's executor in the
+    /// turn of a call.
+    fn has_more(&self) -> bool {
+        !self.woken.is_empty() || !self.arrived.is_empty() || !lock(&self.told.arrived).is_empty()
+    }
+
+    /// A turn for calls that were woken.
     fn go_on(&mut self) {
         let mut woken = std::mem::take(&mut self.woken);
         woken.append(&mut lock(&self.told.woken));
-        for number in woken.drain(..) {
+        for number in woken.drain(..woken.len().min(IN_A_ROW)) {
             self.turn(number);
         }
         self.woken = woken;
     }
 
-    /// The first turn of each call that has arrived.
+    /// The first turn of calls that have arrived.
     fn begin(&mut self) {
         let mut arrived = std::mem::take(&mut self.arrived);
         arrived.append(&mut lock(&self.told.arrived));
-        for call in arrived.drain(..arrived.len().min(IN_A_ROW)) {
+        let count = IN_A_ROW.max(arrived.len().saturating_sub(MOST_WAITING));
+        for call in arrived.drain(..count.min(arrived.len())) {
             let number = self.free.pop().unwrap_or_else(|| self.add_slot());
             if let Some(slot) = self.slots.get_mut(number) {
                 slot.call = Some(call);
@@ -211,9 +224,19 @@ impl InConnection {
         // As in a task of its own, what fails takes nobody along.
         let turn = catch_unwind(AssertUnwindSafe(|| call.as_mut().poll(&mut context)));
         if !matches!(turn, Ok(Poll::Pending)) {
-            slot.call = None;
+            let ended = slot.call.take();
             self.free.push(number);
+            // Nor does what fails when it is dropped, which has nobody to tell.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(ended)));
         }
+    }
+}
+
+impl Drop for InConnection {
+    /// A call may hold the executor, and that the call.
+    fn drop(&mut self) {
+        let arrived = std::mem::take(&mut *lock(&self.told.arrived));
+        drop(arrived);
     }
 }
 

@@ -97,3 +97,47 @@ async fn a_call_ends_with_its_connection() {
     bring(vec![Box::pin(waits)], yield_now()).await;
     assert_eq!(Arc::strong_count(&held), 1);
 }
+
+#[tokio::test]
+async fn calls_that_come_faster_than_they_have_turns_are_no_more_than_may_wait() {
+    let (arriving, begun) = (Arc::new(Mutex::new(0)), Arc::new(Mutex::new(0)));
+    let mut turns = InConnection::default();
+    let executor = turns.executor();
+    let mut most = 0;
+    for _ in 0..100 {
+        let connection = pin!(async {
+            for _ in 0..2 * IN_A_ROW {
+                let begun = begun.clone();
+                *lock(&arriving) += 1;
+                executor.execute(async move { *lock(&begun) += 1 });
+            }
+        });
+        turns.drive(connection).await;
+        most = most.max(*lock(&arriving) - *lock(&begun));
+    }
+    assert_eq!(most, MOST_WAITING);
+}
+
+#[tokio::test]
+async fn a_call_that_fails_when_it_is_dropped_takes_no_other_along() {
+    struct Fails;
+    impl Drop for Fails {
+        fn drop(&mut self) {
+            panic!("as the test wants");
+        }
+    }
+    let (told, ends) = mpsc::channel();
+    let held = Fails;
+    let mut fails = Box::pin(async move {
+        let _held = &held;
+        std::future::pending::<()>().await;
+    });
+    // Ends while what it holds is not dropped yet.
+    let ends_with_it = Box::pin(poll_fn(move |context| {
+        let _ = fails.as_mut().poll(context);
+        Poll::Ready(())
+    }));
+    let other = Box::pin(async move { told.send("still").unwrap() });
+    bring(vec![ends_with_it, other], async {}).await;
+    assert_eq!(ends.try_recv(), Ok("still"));
+}

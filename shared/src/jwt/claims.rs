@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
-use super::json::unique_members;
+use super::{json::unique_members, written};
 use crate::{
     clock::Timestamp,
     id::{AccountId, SessionId, TokenId, UserId},
@@ -81,33 +81,33 @@ pub struct AccessClaims {
 /// The claims on the wire, all of them and no other.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Wire<'a> {
-    iss: Cow<'a, str>,
+pub(super) struct Wire<'a> {
+    pub(super) iss: Cow<'a, str>,
     #[serde(borrow)]
-    sub: Cow<'a, str>,
-    aud: Cow<'a, [String]>,
-    exp: i64,
-    iat: i64,
+    pub(super) sub: Cow<'a, str>,
+    pub(super) aud: Cow<'a, [String]>,
+    pub(super) exp: i64,
+    pub(super) iat: i64,
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
-    nbf: Option<i64>,
-    jti: Cow<'a, str>,
+    pub(super) nbf: Option<i64>,
+    pub(super) jti: Cow<'a, str>,
     #[serde(borrow)]
-    client_id: Cow<'a, str>,
+    pub(super) client_id: Cow<'a, str>,
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
-    sid: Option<String>,
+    pub(super) sid: Option<Cow<'a, str>>,
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
-    tid: Option<i64>,
-    account: i64,
-    role: Cow<'a, str>,
-    scope: Cow<'a, str>,
-    name: Cow<'a, str>,
-    uv: u32,
+    pub(super) tid: Option<i64>,
+    pub(super) account: i64,
+    pub(super) role: Cow<'a, str>,
+    pub(super) scope: Cow<'a, str>,
+    pub(super) name: Cow<'a, str>,
+    pub(super) uv: u32,
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
-    tv: Option<u32>,
+    pub(super) tv: Option<u32>,
     #[serde(default, deserialize_with = "not_null", skip_serializing_if = "Option::is_none")]
-    sv: Option<u32>,
+    pub(super) sv: Option<u32>,
     #[serde(default, skip_serializing_if = "<[String]>::is_empty")]
-    cidrs: Cow<'a, [String]>,
+    pub(super) cidrs: Cow<'a, [String]>,
 }
 
 /// A claim may be absent, and then is not there; `null` is no value of any claim.
@@ -121,7 +121,7 @@ impl AccessClaims {
     /// The claims as they are written.
     pub(super) fn wire(&self) -> impl Serialize {
         let (sid, tid) = match self.proof {
-            Proof::Session(session) => (Some(session.to_string()), None),
+            Proof::Session(session) => (Some(Cow::from(session.to_string())), None),
             Proof::PermanentToken(token) => (None, Some(token.get())),
         };
         Wire {
@@ -157,6 +157,9 @@ impl AccessClaims {
     /// Reads the claims of a token whose signature is verified. `None`: a claim is
     /// missing, twice there, of another type, or out of its bounds.
     pub(super) fn from_json(json: &[u8]) -> Option<Self> {
+        if let Some(wire) = written::read(json) {
+            return Self::from_wire(wire);
+        }
         let [b'{', .., b'}'] = json else { return None };
         // Each claim that we write is known, and a known one that is twice there is refused:
         // what can be read like that has one reading.
@@ -172,7 +175,7 @@ impl AccessClaims {
         Self::from_wire(Wire::deserialize(Value::Object(members)).ok()?)
     }
 
-    fn from_wire(wire: Wire<'_>) -> Option<Self> {
+    pub(super) fn from_wire(wire: Wire<'_>) -> Option<Self> {
         let proof = match (wire.sid, wire.tid, wire.tv) {
             (Some(sid), None, None) if wire.sv.is_none() => {
                 Proof::Session(SessionId::try_from(canonical_decimal(&sid)?).ok()?)

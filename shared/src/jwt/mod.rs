@@ -23,6 +23,7 @@ mod json;
 pub mod provider;
 mod signer;
 mod verify;
+mod written;
 
 pub use self::{
     claims::AccessClaims,
