@@ -1,8 +1,8 @@
 //! Where the calls of a connection have their turns: in tasks of their own, or in the task of
 //! the connection.
 //!
-//! To be made a task, listed, queued, woken and removed again costs a call more than most
-//! answers from memory do, and where one thread serves the connection it gains nothing. So
+//! To be made a task, listed, queued, woken and removed again is part of what a call costs (how
+//! much, says BENCHMARKS.md), and where one thread serves the connection it gains nothing. So
 //! there a call is polled by its connection: for the first time when it has arrived, and then
 //! whenever it is woken. Its waker belongs to a slot, which the next call takes over.
 //!
