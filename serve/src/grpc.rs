@@ -45,15 +45,14 @@ pub async fn grpc<S>(
                 let (unread, exempt) = (unread.clone(), exempt.clone());
                 let answer = service.clone().oneshot(request);
                 async move {
-                    let place = is_exempt.then(|| exempt.enter());
-                    let answer = match place {
-                        Some(None) => overloaded().into_http(),
-                        _ => answer.await?,
+                    let place = if is_exempt { exempt.enter() } else { None };
+                    let answer = if is_exempt && place.is_none() {
+                        overloaded().into_http()
+                    } else {
+                        answer.await?
                     };
-                    let place = place.flatten();
-                    Ok::<_, Infallible>(
-                        answer.map(|body| Counted::new(body, unread).keeping(place)),
-                    )
+                    let body = |body| Counted::new(body, unread).keeping(place);
+                    Ok::<_, Infallible>(answer.map(body))
                 }
             })
         };
